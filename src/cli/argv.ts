@@ -1,0 +1,53 @@
+import type { Command, Option } from 'commander';
+
+/**
+ * Puts the words of the command first, so that every option is accepted before and after the subcommand:
+ * `--table t partitions --json list` becomes `partitions list --table t --json`.
+ *
+ * An option whose value is optional takes the next word, unless that is the command that is still missing.
+ */
+export function commandFirst(program: Command, argv: readonly string[]): readonly string[] {
+  const options = collectOptions(program);
+  const path: string[] = [];
+  const rest: string[] = [];
+  let command = program;
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] as string;
+    if (word === '--') return [...path, ...rest, ...argv.slice(at)];
+    const option = options.get(word);
+    const next = argv[at + 1];
+    const subcommand = findSubcommand(command, word);
+    if (word.startsWith('-')) {
+      rest.push(word);
+      if (option === undefined || next === undefined) continue;
+      if (option.required) rest.push(argv[++at] as string);
+      else if (option.optional && !next.startsWith('-') && findSubcommand(command, next) === undefined) {
+        rest[rest.length - 1] = `${word}=${next}`;
+        at += 1;
+      }
+    } else if (subcommand !== undefined) {
+      path.push(word);
+      command = subcommand;
+    } else {
+      rest.push(word);
+    }
+  }
+  return [...path, ...rest];
+}
+
+function findSubcommand(command: Command, name: string): Command | undefined {
+  return command.commands.find((child) => child.name() === name || child.aliases().includes(name));
+}
+
+function collectOptions(command: Command): ReadonlyMap<string, Option> {
+  const found = new Map<string, Option>();
+  const visit = (current: Command): void => {
+    for (const option of current.options) {
+      if (option.long) found.set(option.long, option);
+      if (option.short) found.set(option.short, option);
+    }
+    current.commands.forEach(visit);
+  };
+  visit(command);
+  return found;
+}

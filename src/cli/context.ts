@@ -1,0 +1,31 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** A stream that may be a terminal. */
+export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** The world as a command sees it; tests hand in another one. */
+export interface Context {
+  /** Version of sensordb. */
+  readonly version: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  /** The one clock of all planning. A command reads it once, so that a run over midnight plans one day. */
+  readonly now: () => Date;
+  /** Aborts with an `interruption` as its reason when the user or the system asks to stop. */
+  readonly signal: AbortSignal;
+}
+
+/** Makes the context of the real process. */
+export function processContext(version: string, signal: AbortSignal): Context {
+  return {
+    version,
+    env: process.env,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    now: () => new Date(),
+    signal,
+  };
+}

@@ -1,0 +1,65 @@
+import type { Context } from './context.ts';
+import type { OutputOptions } from './output.ts';
+
+/** Tells the user what a running command is at: a spinner on a terminal, a line every 30 s off it. */
+export interface Progress {
+  readonly update: (text: string) => void;
+  /** Prints a line that stays. */
+  readonly note: (text: string) => void;
+  readonly stop: () => void;
+}
+
+/** How often a run without a terminal says that it is alive, in milliseconds. */
+const HEARTBEAT_MS = 30_000;
+
+/** Starts the progress display of one command on stderr; `--quiet` has none. */
+export async function startProgress(
+  text: string,
+  options: OutputOptions,
+  context: Context,
+): Promise<Progress> {
+  if (options.quiet === true) return { update: () => {}, note: () => {}, stop: () => {} };
+  const { stderr } = context;
+  if (stderr.isTTY === true && context.env.TERM !== 'dumb') return startSpinner(text, context);
+  let latest = text;
+  const heartbeat = setInterval(() => stderr.write(`${latest}\n`), HEARTBEAT_MS);
+  heartbeat.unref();
+  return {
+    update: (next) => {
+      latest = next;
+    },
+    note: (line) => {
+      stderr.write(`${line}\n`);
+    },
+    stop: () => clearInterval(heartbeat),
+  };
+}
+
+async function startSpinner(text: string, context: Context): Promise<Progress> {
+  const { default: ora } = await import('ora');
+  const fitting = (line: string): string => {
+    const room = (context.stderr.columns ?? 100) - 4;
+    return line.length > room ? `${line.slice(0, room - 1)}…` : line;
+  };
+  // discardStdin would put the terminal into raw mode and swallow the Ctrl-C that should reach us as SIGINT.
+  const spinner = ora({
+    text: fitting(text),
+    stream: context.stderr as NodeJS.WriteStream,
+    discardStdin: false,
+    hideCursor: false,
+  });
+  spinner.start();
+  return {
+    update: (next) => {
+      spinner.text = fitting(next);
+    },
+    note: (line) => {
+      spinner.stop();
+      context.stderr.write(`${line}\n`);
+      spinner.start();
+    },
+    stop: () => {
+      spinner.stop();
+    },
+  };
+}
