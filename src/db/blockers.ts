@@ -1,0 +1,78 @@
+import { type Kysely, sql } from 'kysely';
+import { conflictingModes } from './lock-modes.ts';
+import type { StepLock } from './step.ts';
+import type { Database } from './tables.ts';
+
+/** A session or prepared transaction that holds, or queues for, a lock in the way of one of ours. */
+export interface Blocker {
+  /** Null for a prepared transaction, which has no session. */
+  readonly pid: number | null;
+  readonly user: string | null;
+  readonly application: string | null;
+  readonly state: string | null;
+  readonly query: string | null;
+  /** Age of its transaction in seconds. */
+  readonly ageSeconds: number | null;
+  readonly relation: string;
+  /** As pg_locks spells it. */
+  readonly mode: string;
+  readonly granted: boolean;
+}
+
+/**
+ * Finds who is in the way of the given locks right now; waits for no lock itself.
+ *
+ * It counts those who only queue, too: whoever asks after them waits behind them.
+ */
+export async function findBlockers(
+  db: Kysely<Database>,
+  locks: readonly StepLock[],
+): Promise<readonly Blocker[]> {
+  if (locks.length === 0) return [];
+  const wanted = JSON.stringify(
+    locks.map(({ relation, mode }) => ({ relation, modes: conflictingModes(mode) })),
+  );
+  // A prepared transaction stands in pg_locks with a null pid and the virtual transaction -1/xid.
+  const { rows } = await sql<Blocker>`
+    select distinct on (l.virtualtransaction)
+           l.pid,
+           coalesce(a.usename, p.owner) as "user",
+           nullif(a.application_name, '') as application,
+           case when p.gid is null then a.state else 'prepared as ' || p.gid end as state,
+           case when a.backend_type = 'autovacuum worker' then coalesce(nullif(a.query, ''), 'autovacuum')
+                else a.query end as query,
+           extract(epoch from pg_catalog.now() - coalesce(a.xact_start, p.prepared))::float8 as "ageSeconds",
+           w.relation,
+           l.mode,
+           l.granted
+      from jsonb_to_recordset(${wanted}::jsonb) as w (relation text, modes jsonb)
+      join pg_locks l
+        on l.locktype = 'relation'
+       and l.relation = to_regclass(w.relation)::oid
+       and l.database = (select d.oid from pg_database d where d.datname = current_database())
+       and w.modes ? l.mode
+      left join pg_stat_activity a on a.pid = l.pid
+      left join pg_prepared_xacts p on l.virtualtransaction = '-1/' || p.transaction::text
+     where l.pid is distinct from pg_backend_pid()
+     order by l.virtualtransaction, l.granted desc, l.mode`.execute(db);
+  return rows;
+}
+
+const LONGEST_QUERY = 80;
+// Somebody's `alter role … password 'secret'` may be what blocks us.
+const SECRET = /(password\s*(?:=\s*)?)(?:e?'(?:[^']|'')*'?|\S+)/gi;
+
+/** Says who a blocker is in one line: pid, user, application, state, age and query. */
+export function describeBlocker(blocker: Blocker): string {
+  const who = blocker.pid === null ? 'a prepared transaction' : `pid ${blocker.pid}`;
+  const facts = [
+    blocker.user === null ? null : `user ${blocker.user}`,
+    blocker.application === null ? null : `application ${blocker.application}`,
+    blocker.state,
+    blocker.ageSeconds === null ? null : `for ${Math.max(0, Math.round(blocker.ageSeconds))} s`,
+  ].filter((fact) => fact !== null);
+  const query = (blocker.query ?? '').replaceAll(/\s+/g, ' ').trim().replaceAll(SECRET, "$1'***'");
+  const shown = query.length > LONGEST_QUERY ? `${query.slice(0, LONGEST_QUERY)}…` : query;
+  const verb = blocker.granted ? 'holds' : 'waits for';
+  return `${who} (${facts.join(', ')}) ${verb} ${blocker.mode} on ${blocker.relation}${shown === '' ? '' : `: ${shown}`}`;
+}

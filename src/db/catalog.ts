@@ -1,0 +1,131 @@
+import { sql } from 'kysely';
+import { usageError } from '../cli/errors.ts';
+import type { KeyType } from '../time/instant.ts';
+import { qualifiedName } from './quote.ts';
+import type { Session } from './session.ts';
+import { parseTableName } from './table-name.ts';
+
+/** A table that is range-partitioned by one column of time. */
+export interface PartitionedTable {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** Schema-qualified and quoted where it must be. */
+  readonly qualified: string;
+  readonly key: string;
+  readonly keyType: KeyType;
+  readonly owner: string;
+}
+
+interface TableRow {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly relkind: string;
+  readonly owner: string;
+  readonly partitionOf: string | null;
+  readonly strategy: string | null;
+  readonly keyColumns: number | null;
+  readonly key: string | null;
+  readonly keyType: string | null;
+}
+
+const KEY_TYPES: Readonly<Record<string, KeyType>> = {
+  'timestamp with time zone': 'timestamptz',
+  'timestamp without time zone': 'timestamp',
+  date: 'date',
+};
+
+/**
+ * Finds the partitioned table that the user named, by the role's own search_path, and makes sure that it suits.
+ *
+ * Throws usage errors (exit 2): unknown table, not partitioned, partitioned by list or hash, by several columns, by an expression,
+ * or by a column that is no time.
+ */
+export async function readPartitionedTable(session: Session, text: string): Promise<PartitionedTable> {
+  return requireSuitable(await findTable(session, text));
+}
+
+async function findTable(session: Session, text: string): Promise<TableRow> {
+  const { searchPath } = session.server;
+  const { schema, spellings } = parseTableName(text);
+  const schemas = schema === null ? searchPath : [schema];
+  const { rows } = await sql<TableRow>`
+    select c.oid::int8::text::float8 as oid, n.nspname::text as schema, c.relname::text as name,
+           c.relkind::text as relkind, pg_get_userbyid(c.relowner)::text as owner,
+           p.partstrat::text as strategy, p.partnatts::int4 as "keyColumns",
+           a.attname::text as key,
+           format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null) as "keyType",
+           (select format('%I.%I', pn.nspname, pc.relname)
+              from pg_inherits i join pg_class pc on pc.oid = i.inhparent join pg_namespace pn on pn.oid = pc.relnamespace
+             where i.inhrelid = c.oid and c.relispartition) as "partitionOf"
+      from jsonb_array_elements_text(${JSON.stringify(schemas)}::jsonb) with ordinality s (schema, position)
+      cross join jsonb_array_elements_text(${JSON.stringify(spellings)}::jsonb) with ordinality w (name, preference)
+      join pg_namespace n on n.nspname = s.schema
+      join pg_class c on c.relnamespace = n.oid and c.relname = w.name
+      left join pg_partitioned_table p on p.partrelid = c.oid
+      left join pg_attribute a on a.attrelid = c.oid and a.attnum = p.partattrs[0] and a.attnum > 0
+      left join pg_type t on t.oid = a.atttypid
+     where c.relkind not in ('i', 'I', 'S', 't', 'c')
+     order by w.preference, s.position
+     limit 1`.execute(session.db);
+  const [row] = rows;
+  if (row !== undefined) return row;
+  throw usageError('unknown_table', `There is no table ${text} in database ${session.server.database}.`, {
+    object: text,
+    hint:
+      schema === null
+        ? `Looked in the search_path of ${session.server.user}: ${searchPath.join(', ') || 'empty'}. Name it with --table schema.table.`
+        : 'Check the spelling and the database.',
+  });
+}
+
+function requireSuitable(row: TableRow): PartitionedTable {
+  const qualified = qualifiedName(row.schema, row.name);
+  const refuse = (code: string, message: string, hint: string): Error =>
+    usageError(code, message, { object: qualified, hint });
+  if (row.strategy === null) throw notPartitioned(row, qualified);
+  if (row.strategy !== 'r') {
+    const strategy = row.strategy === 'h' ? 'hash' : 'list';
+    throw refuse(
+      'not_range_partitioned',
+      `${qualified} is partitioned by ${strategy}, not by range.`,
+      'sensordb manages tables that are partitioned by range of one column of time.',
+    );
+  }
+  if (row.keyColumns !== 1) {
+    throw refuse(
+      'several_key_columns',
+      `${qualified} is partitioned by ${row.keyColumns} columns.`,
+      'sensordb manages tables whose partition key is one column.',
+    );
+  }
+  if (row.key === null) {
+    throw refuse(
+      'expression_key',
+      `${qualified} is partitioned by an expression.`,
+      'sensordb manages tables whose partition key is a plain column.',
+    );
+  }
+  const keyType = KEY_TYPES[row.keyType ?? ''];
+  if (keyType === undefined) {
+    throw refuse(
+      'key_not_time',
+      `${qualified} is partitioned by ${row.key}, which is ${row.keyType}, not a time.`,
+      'sensordb manages keys of type timestamptz, timestamp and date.',
+    );
+  }
+  const { oid, schema, name, key, owner } = row;
+  return { oid, schema, name, qualified, key, keyType, owner };
+}
+
+function notPartitioned(row: TableRow, qualified: string): Error {
+  const hint =
+    row.partitionOf === null
+      ? 'Name a table that was created with PARTITION BY RANGE.'
+      : `It is a partition of ${row.partitionOf}: name that with --table.`;
+  return usageError('not_partitioned', `${qualified} is not a partitioned table.`, {
+    object: qualified,
+    hint,
+  });
+}

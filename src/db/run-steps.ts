@@ -1,0 +1,119 @@
+import { busyError } from '../cli/errors.ts';
+import { type Blocker, describeBlocker, findBlockers } from './blockers.ts';
+import { backoff, type LockBudget } from './budget.ts';
+import type { Session } from './session.ts';
+import { explainServerError, SQLSTATE, sqlstateOf } from './sqlstate.ts';
+import type { Step, StepLock } from './step.ts';
+import { inTransaction, reading } from './transaction.ts';
+
+/** What a run of steps needs: how long it may wait, and whom it tells that it does. */
+export interface RunOptions {
+  readonly budget: LockBudget;
+  /** Told, each time it changes, whom the run waits for. */
+  readonly onWait: (message: string) => void;
+}
+
+/** How often a wait looks whether the way is free, in milliseconds; a look takes no lock on anybody's table. */
+const POLL_MS = 50;
+
+/**
+ * Runs the steps of one transaction, under the lock budget; a try that times out is rolled back whole and made again.
+ */
+export async function runTransaction(
+  session: Session,
+  steps: readonly Step[],
+  options: RunOptions,
+): Promise<void> {
+  const locks = steps.flatMap((step) => step.locks);
+  await underBudget(session, steps[0]?.title ?? '', locks, options, () =>
+    sendAll(session, steps, options.budget.lockTimeoutMs),
+  );
+}
+
+/**
+ * Makes tries at something that takes locks until one succeeds.
+ *
+ * It first waits until nobody holds or awaits a lock that ours would conflict with, and only then asks, for no longer
+ * than `lock_timeout`: who queues for a strong lock makes everybody after him queue, too. Once the budget is spent it
+ * throws a busy error that names who was in the way.
+ */
+export async function underBudget<T>(
+  session: Session,
+  title: string,
+  locks: readonly StepLock[],
+  options: RunOptions,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let attempts = 0; ; attempts += 1) {
+    await waitForQuiet(session, locks, title, options);
+    const start = performance.now();
+    try {
+      return await attempt();
+    } catch (thrown) {
+      if (!isLockFailure(thrown)) throw thrown;
+      options.budget.spend(performance.now() - start);
+      const blockers = await reading(session, () => findBlockers(session.db, locks));
+      if (options.budget.remainingMs() <= 0) throw budgetSpent(title, locks, blockers, thrown);
+      tell(options, title, blockers);
+      await options.budget.pause(backoff(attempts), session.signal);
+    }
+  }
+}
+
+function isLockFailure(thrown: unknown): boolean {
+  const sqlstate = sqlstateOf(thrown);
+  return sqlstate === SQLSTATE.lockNotAvailable || sqlstate === SQLSTATE.deadlockDetected;
+}
+
+async function sendAll(session: Session, steps: readonly Step[], lockTimeoutMs: number): Promise<void> {
+  await inTransaction(session, { access: 'read write', lockTimeoutMs }, async () => {
+    for (const step of steps) {
+      try {
+        await session.run(step.sql);
+      } catch (thrown) {
+        throw explainServerError(thrown, step.title, step.locks[0]?.relation);
+      }
+    }
+  });
+}
+
+async function waitForQuiet(
+  session: Session,
+  locks: readonly StepLock[],
+  title: string,
+  options: RunOptions,
+): Promise<void> {
+  for (;;) {
+    const blockers = await reading(session, () => findBlockers(session.db, locks));
+    if (blockers.length === 0) return;
+    if (options.budget.remainingMs() <= 0) throw budgetSpent(title, locks, blockers, undefined);
+    tell(options, title, blockers);
+    await options.budget.pause(POLL_MS, session.signal);
+  }
+}
+
+function tell(options: RunOptions, title: string, blockers: readonly Blocker[]): void {
+  const [first] = blockers;
+  if (first !== undefined) options.onWait(`${title}: waiting, ${describeBlocker(first)}`);
+}
+
+function budgetSpent(
+  title: string,
+  locks: readonly StepLock[],
+  blockers: readonly Blocker[],
+  cause: unknown,
+) {
+  const who = blockers.map(describeBlocker);
+  const shown =
+    who.length === 0 ? 'nobody who still holds it' : who.slice(0, 3).join('; ') + more(who.length - 3);
+  return busyError('lock_budget_spent', `${title}: blocked by ${shown}.`, {
+    sqlstate: SQLSTATE.lockNotAvailable,
+    object: blockers[0]?.relation ?? locks[0]?.relation,
+    hint: 'Nothing is half done. Let that transaction end, or give more time with --wait, and run it again.',
+    cause,
+  });
+}
+
+function more(count: number): string {
+  return count > 0 ? `; and ${count} more` : '';
+}

@@ -1,0 +1,109 @@
+import type { Kysely } from 'kysely';
+import type postgres from 'postgres';
+import type { Conninfo } from './conninfo/types.ts';
+import { createKysely } from './kysely.ts';
+import { openSql, type Run } from './open.ts';
+import type { Database } from './tables.ts';
+
+/** What is asked of the server once, when the connection is made. */
+export interface ServerFacts {
+  /** server_version_num, such as 180004. */
+  readonly versionNum: number;
+  readonly inRecovery: boolean;
+  readonly user: string;
+  readonly database: string;
+  /** The schemas of the role's own search_path that exist, in its order, without the implicit ones. */
+  readonly searchPath: readonly string[];
+  /** The server's clock, in milliseconds since 1970. */
+  readonly clockMs: number;
+}
+
+/** One physical connection. */
+export interface Connection {
+  /** Runs one statement and gives its rows; cancelled when the command is interrupted. */
+  readonly run: Run;
+  /** Runs one statement even after an interruption, to clean up. */
+  readonly runAlways: Run;
+  readonly close: () => Promise<void>;
+}
+
+/** A connection to a database, and what is known of it. */
+export interface Session extends Connection {
+  readonly db: Kysely<Database>;
+  readonly server: ServerFacts;
+  /** The server process's own pid, which pg_locks and pg_stat_activity show. */
+  readonly backendPid: number;
+  /** A pooler stands between: the process behind this connection may change between transactions. */
+  readonly pooled: boolean;
+  readonly signal: AbortSignal;
+  /** Throws when a lock that the caller relies on has been lost; resolves at once without one. */
+  readonly assertLocked: () => Promise<void>;
+  readonly openAnother: () => Promise<Connection>;
+}
+
+interface ConnectHooks {
+  readonly signal: AbortSignal;
+  readonly onNotice: (notice: postgres.Notice) => void;
+}
+
+/** Opens a connection; throws a connection error (exit 4) when there is none to be had. */
+export async function connect(conninfo: Conninfo, hooks: ConnectHooks): Promise<Session> {
+  const openAnother = async (): Promise<Connection & { readonly keyPid: number }> => {
+    const open = await openSql(conninfo, hooks);
+    const run: Run = (text, parameters, options) =>
+      open.run(text, parameters, { signal: hooks.signal, ...options });
+    return { run, runAlways: open.run, close: open.close, keyPid: open.backendPid };
+  };
+  const { keyPid, ...connection } = await openAnother();
+  try {
+    const { backendPid, ...server } = await readServerFacts(connection.run);
+    return {
+      ...connection,
+      db: createKysely<Database>(connection.run),
+      server,
+      backendPid,
+      // PgBouncer and its like answer the login with a key of their own making: its pid is not the server process's.
+      pooled: backendPid !== keyPid,
+      signal: hooks.signal,
+      assertLocked: async () => {},
+      openAnother,
+    };
+  } catch (thrown) {
+    await connection.close();
+    throw thrown;
+  }
+}
+
+/** Gives the same session, but one whose statements an interruption does not cancel: to clean up. */
+export function uninterrupted(session: Session): Session {
+  return { ...session, run: session.runAlways, db: createKysely<Database>(session.runAlways) };
+}
+
+// Every name is qualified: this is the one query that runs under the role's own search_path, which may be hostile.
+const SERVER_FACTS = `
+  select pg_catalog.pg_backend_pid() as "backendPid",
+         pg_catalog.current_setting('server_version_num')::pg_catalog.int4 as "versionNum",
+         pg_catalog.pg_is_in_recovery() as "inRecovery",
+         current_user::pg_catalog.text as "user",
+         pg_catalog.current_database()::pg_catalog.text as "database",
+         pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text as "searchPath",
+         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) as "epoch"`;
+
+interface ServerFactsRow {
+  readonly backendPid: number;
+  readonly versionNum: number;
+  readonly inRecovery: boolean;
+  readonly user: string;
+  readonly database: string;
+  readonly searchPath: string;
+  readonly epoch: number;
+}
+
+async function readServerFacts(run: Run): Promise<ServerFacts & { backendPid: number }> {
+  const {
+    rows: [row],
+  } = await run<ServerFactsRow>(SERVER_FACTS);
+  if (row === undefined) throw new Error('The server sent no row for its facts.');
+  const { searchPath, epoch, ...facts } = row;
+  return { ...facts, searchPath: JSON.parse(searchPath) as string[], clockMs: epoch * 1000 };
+}

@@ -1,0 +1,58 @@
+import { quoteLiteral } from './quote.ts';
+import type { Session } from './session.ts';
+
+interface TransactionOptions {
+  readonly access: 'read only' | 'read write';
+  readonly lockTimeoutMs: number;
+}
+
+/**
+ * The statements that open every transaction of ours.
+ *
+ * SET LOCAL rather than SET: behind PgBouncer in transaction mode a session setting would land on a connection that
+ * others use. The search_path is fixed, so that nobody's function or operator can stand in for a built-in one, and
+ * TimeZone and DateStyle are, since partition bounds are printed by them. jit off: a plan over thousands of leaves
+ * costs more to compile than to run.
+ */
+export function openingStatements({ access, lockTimeoutMs }: TransactionOptions): readonly string[] {
+  return [
+    `begin isolation level read committed ${access}`,
+    'set local search_path to pg_catalog, pg_temp',
+    "set local timezone to 'UTC'",
+    "set local datestyle to 'ISO, MDY'",
+    'set local jit to off',
+    `set local lock_timeout to ${quoteLiteral(`${lockTimeoutMs}ms`)}`,
+  ];
+}
+
+/**
+ * Runs a function inside one transaction: commits when it returns, rolls back when it throws.
+ *
+ * The work goes through `session.run` or `session.db`, which share the one connection.
+ */
+export async function inTransaction<T>(
+  session: Session,
+  options: TransactionOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  await session.assertLocked();
+  await session.run(openingStatements(options).join('; '));
+  let result: T;
+  try {
+    result = await work();
+  } catch (thrown) {
+    // A connection that is lost has rolled back already; the reason is on its way to the user.
+    await session.runAlways('rollback').catch(() => {});
+    throw thrown;
+  }
+  await session.run('commit');
+  return result;
+}
+
+/** How long a read waits for a lock: only what somebody locks whose table is being read at that very moment. */
+const READ_LOCK_TIMEOUT_MS = 1000;
+
+/** Runs catalog queries in one read-only transaction with the fixed settings. */
+export function reading<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  return inTransaction(session, { access: 'read only', lockTimeoutMs: READ_LOCK_TIMEOUT_MS }, work);
+}

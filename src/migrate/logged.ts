@@ -1,0 +1,48 @@
+import type { ExitCode } from '../cli/exit-codes.ts';
+import { EXIT } from '../cli/exit-codes.ts';
+import { toSensordbError } from '../cli/output.ts';
+import { finishRun, logRun, type RunEnd, type RunStart } from '../db/run-log.ts';
+import type { RunOptions } from '../db/run-steps.ts';
+import type { Session } from '../db/session.ts';
+import { ensureOwnState } from './state.ts';
+
+/** Notes a run that found nothing to do: one line in the run log, all at once. */
+export async function logIdleRun(
+  session: Session,
+  start: RunStart,
+  end: RunEnd,
+  options: RunOptions,
+): Promise<void> {
+  await ensureOwnState(session, options, start.toolVersion);
+  await logRun(session, start, end);
+}
+
+/**
+ * Does a run's work between its two lines in the run log: one before, one after, also when it fails or is interrupted.
+ *
+ * A run that is killed leaves the first, without an end.
+ */
+export async function loggedRun<T>(
+  session: Session,
+  start: RunStart,
+  options: RunOptions,
+  work: () => Promise<{ readonly value: T; readonly end: RunEnd }>,
+): Promise<T> {
+  await ensureOwnState(session, options, start.toolVersion);
+  const id = await logRun(session, start, null);
+  try {
+    const { value, end } = await work();
+    await finishRun(session, id, end);
+    return value;
+  } catch (thrown) {
+    // The reason itself goes to the user; a log that cannot be written does not replace it.
+    await finishRun(session, id, failed(session, thrown)).catch(() => {});
+    throw thrown;
+  }
+}
+
+function failed(session: Session, thrown: unknown): RunEnd {
+  const { exitCode, facts } = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+  const code: ExitCode = exitCode === EXIT.done ? EXIT.failed : exitCode;
+  return { exitCode: code, changed: false, result: { error: facts } };
+}

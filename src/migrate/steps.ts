@@ -1,0 +1,45 @@
+import { sqlStatement } from '../db/sql-files.ts';
+import { splitStatements } from '../db/statements.ts';
+import type { Step } from '../db/step.ts';
+import { fillTemplate } from '../db/template.ts';
+import type { MigrationFile } from './files.ts';
+
+/** What the migrations of one folder are applied to, and how they are noted. */
+export interface MigrationTarget {
+  readonly schema: string;
+  readonly toolVersion: string;
+}
+
+/** Makes the steps of one migration: its statements and its line in the history, in one transaction. */
+export function migrationSteps(
+  file: MigrationFile,
+  target: MigrationTarget,
+  transaction: number,
+): readonly Step[] {
+  const values = file.file.startsWith('migrations/') ? { schema: target.schema } : {};
+  const filled = fillTemplate(file.text, values, { file: `sql/${file.file}` });
+  const note = sqlStatement('state/insert_migration.sql', {
+    schema_name: target.schema,
+    version: String(file.version),
+    name: file.name,
+    checksum: file.checksum,
+    tool_version: target.toolVersion,
+  });
+  const statements = [...splitStatements(filled, `sql/${file.file}`).map(({ sql }) => sql), note];
+  return statements.map((sql) => ({
+    title: `Apply migration ${String(file.version).padStart(4, '0')} ${file.name}`,
+    sql,
+    transaction,
+    locks: [],
+  }));
+}
+
+/** Makes the step that creates sensordb's own schema. */
+export function schemaStep(transaction: number): Step {
+  return {
+    title: 'Create schema sensordb',
+    sql: sqlStatement('state/create_schema.sql', {}),
+    transaction,
+    locks: [],
+  };
+}

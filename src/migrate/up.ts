@@ -1,0 +1,157 @@
+import type { Context } from '../cli/context.ts';
+import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
+import { EXIT } from '../cli/exit-codes.ts';
+import { budgetOf, type ChangeOptions, type GlobalOptions } from '../cli/options.ts';
+import { type Outcome, toSensordbError, type Warning } from '../cli/output.ts';
+import { startProgress } from '../cli/progress.ts';
+import { withSession } from '../cli/with-session.ts';
+import { withLock } from '../db/lock.ts';
+import { type RunOptions, runTransaction } from '../db/run-steps.ts';
+import type { Session } from '../db/session.ts';
+import { reading } from '../db/transaction.ts';
+import { requireWritable } from '../db/writable.ts';
+import { type MigrationFile, readMigrationFiles } from './files.ts';
+import { readHistory, readStateFacts } from './history.ts';
+import { loggedRun } from './logged.ts';
+import { type MigrationState, planMigrations } from './plan.ts';
+import { renderUp, type UpView } from './render.ts';
+import { readTargetSchema } from './schema.ts';
+import { ensureOwnState, ownStateSteps, readOwnState, refuseProblems } from './state.ts';
+import { migrationSteps } from './steps.ts';
+
+/** The options of `migrate up`. */
+export interface UpOptions extends GlobalOptions, ChangeOptions {
+  readonly schema?: string;
+  readonly stateOnly?: boolean;
+}
+
+/** Compares the application's migrations with the history of a schema; never writes. */
+export async function readApplicationState(session: Session, schema: string): Promise<MigrationState> {
+  const { historyExists } = await readStateFacts(session);
+  const applied = historyExists ? await readHistory(session, schema) : [];
+  return planMigrations(readMigrationFiles('migrations'), applied);
+}
+
+/** Runs `migrate up`. */
+export async function upCommand(context: Context, options: UpOptions): Promise<Outcome> {
+  const budget = budgetOf(options);
+  return await withSession(context, options, async ({ session, warnings }) => {
+    requireWritable(session);
+    const schema = await reading(session, () => readTargetSchema(session, options.schema));
+    const progress = await startProgress('Reading the migration history', options, context);
+    const run: RunOptions = { budget, onWait: progress.update };
+    try {
+      if (options.dryRun === true) {
+        return await dryRun(context, options, session, schema, warnings, budget.lockTimeoutMs);
+      }
+      const madeState = await ensureOwnState(session, run, context.version);
+      if (options.stateOnly === true)
+        return outcomeOf({ schema, stateOnly: true, madeState, applied: [] }, warnings);
+      return await withLock(session, { kind: 'migrations' }, budget, (locked) =>
+        upLocked(context, locked, { schema, madeState, run, warnings, update: progress.update }),
+      );
+    } finally {
+      progress.stop();
+    }
+  });
+}
+
+interface UpContext {
+  readonly schema: string;
+  readonly madeState: boolean;
+  readonly run: RunOptions;
+  readonly warnings: readonly Warning[];
+  readonly update: (text: string) => void;
+}
+
+async function upLocked(context: Context, session: Session, up: UpContext): Promise<Outcome> {
+  const { schema, madeState, run, warnings } = up;
+  // Read under the lock: another run may have applied some while this one waited.
+  const state = await reading(session, () => readApplicationState(session, schema));
+  refuseProblems(state);
+  if (state.pending.length === 0) {
+    return outcomeOf({ schema, stateOnly: false, madeState, applied: [] }, warnings);
+  }
+  const start = {
+    command: 'migrate up',
+    table: null,
+    arguments: { schema },
+    startedAt: context.now(),
+    toolVersion: context.version,
+  };
+  return await loggedRun(session, start, run, async () => {
+    const outcome = await applyAll(context, session, state.pending, up);
+    const { exitCode, changed, data, error } = outcome;
+    return { value: outcome, end: { exitCode, changed, result: { applied: data.applied, error } } };
+  });
+}
+
+async function applyAll(
+  context: Context,
+  session: Session,
+  pending: readonly MigrationFile[],
+  { schema, madeState, run, warnings, update }: UpContext,
+): Promise<Outcome> {
+  const applied: MigrationFile[] = [];
+  for (const file of pending) {
+    update(`Applying ${file.file}`);
+    try {
+      await runTransaction(session, migrationSteps(file, { schema, toolVersion: context.version }, 1), run);
+      applied.push(file);
+    } catch (thrown) {
+      const error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+      const outcome = outcomeOf({ schema, stateOnly: false, madeState, applied }, warnings);
+      return { ...outcome, exitCode: error.exitCode, error: error.facts };
+    }
+  }
+  return outcomeOf({ schema, stateOnly: false, madeState, applied }, warnings);
+}
+
+function outcomeOf(view: UpView, warnings: readonly Warning[]): Outcome {
+  return {
+    exitCode: EXIT.done,
+    changed: view.applied.length > 0,
+    data: {
+      schema: view.schema,
+      applied: view.applied.map(({ version, name }) => ({ version, name })),
+      stateUpdated: view.madeState,
+    },
+    warnings,
+    error: null,
+    render: (style) => renderUp(style, view),
+  };
+}
+
+async function dryRun(
+  context: Context,
+  options: UpOptions,
+  session: Session,
+  schema: string,
+  warnings: readonly Warning[],
+  lockTimeoutMs: number,
+): Promise<Outcome> {
+  const toolVersion = context.version;
+  const own = await reading(session, () => readOwnState(session));
+  const application = await reading(session, () => readApplicationState(session, schema));
+  refuseProblems(own.migrations);
+  refuseProblems(application);
+  const ownSteps = ownStateSteps(own, toolVersion);
+  const pending = options.stateOnly === true ? [] : application.pending;
+  const steps = [
+    ...ownSteps.flat(),
+    ...pending.flatMap((file, at) => migrationSteps(file, { schema, toolVersion }, ownSteps.length + at + 1)),
+  ];
+  const view = {
+    schema,
+    stateOnly: options.stateOnly === true,
+    madeState: ownSteps.length > 0,
+    applied: pending,
+  };
+  const outcome = outcomeOf(view, warnings);
+  return {
+    ...outcome,
+    changed: false,
+    data: { ...outcome.data, steps: stepsAsData(steps) },
+    render: () => stepsAsScript(steps, lockTimeoutMs),
+  };
+}

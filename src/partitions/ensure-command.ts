@@ -1,0 +1,210 @@
+import type { Context } from '../cli/context.ts';
+import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
+import { usageError } from '../cli/errors.ts';
+import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
+import { budgetOf, type ChangeOptions, type GlobalOptions, parseCount } from '../cli/options.ts';
+import type { Outcome, Warning } from '../cli/output.ts';
+import { startProgress } from '../cli/progress.ts';
+import { withSession } from '../cli/with-session.ts';
+import { type PartitionedTable, readPartitionedTable } from '../db/catalog.ts';
+import { withLock } from '../db/lock.ts';
+import type { RunStart } from '../db/run-log.ts';
+import type { RunOptions } from '../db/run-steps.ts';
+import type { Session } from '../db/session.ts';
+import { reading } from '../db/transaction.ts';
+import { requireWritable } from '../db/writable.ts';
+import { loggedRun, logIdleRun } from '../migrate/logged.ts';
+import { parseUserInstant } from '../time/durations.ts';
+import { formatInstant, fromDate, type Instant } from '../time/instant.ts';
+import { INTERVALS, type Interval } from '../time/periods.ts';
+import { compare } from './coverage.ts';
+import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
+import { type Conflict, runwayAfter } from './ensure-plan.ts';
+import { renderEnsure } from './ensure-render.ts';
+import type { EnsureRequest, Horizon } from './ensure-sketch.ts';
+import { runwayData } from './runway.ts';
+
+/** The options of `partitions ensure`, as commander hands them over. */
+export interface EnsureOptions extends GlobalOptions, ChangeOptions {
+  readonly table: string;
+  readonly months?: string;
+  readonly weeks?: string;
+  readonly days?: string;
+  readonly until?: string;
+  readonly from?: string;
+  readonly interval?: string;
+}
+
+/** Reads what was asked for; throws usage errors before anything is connected. */
+export function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
+  const given: Horizon[] = [];
+  for (const [unit, text] of [
+    ['month', options.months],
+    ['week', options.weeks],
+    ['day', options.days],
+  ] as const) {
+    if (text !== undefined) given.push({ kind: 'ahead', unit, count: parseCount(text, `--${unit}s`) });
+  }
+  if (options.until !== undefined) {
+    given.push({ kind: 'until', until: parseUserInstant(options.until, '--until') });
+  }
+  const [horizon, another] = given;
+  if (horizon === undefined || another !== undefined) {
+    throw usageError('horizon', 'Give one horizon: --months N, --weeks N, --days N or --until DATE.', {
+      hint: 'sensordb partitions ensure --months 3 makes sure of the current month and the next three.',
+    });
+  }
+  const from = options.from === undefined ? null : parseUserInstant(options.from, '--from');
+  return { horizon, from, interval: parseInterval(options.interval) };
+}
+
+function parseInterval(text: string | undefined): Interval | null {
+  if (text === undefined) return null;
+  const interval = INTERVALS.find((known) => known === text);
+  if (interval !== undefined) return interval;
+  throw usageError('bad_interval', `--interval ${JSON.stringify(text)} is no interval.`, {
+    hint: `Give one of ${INTERVALS.join(', ')}.`,
+    object: '--interval',
+  });
+}
+
+/** Runs `partitions ensure`. */
+export async function ensureCommand(context: Context, options: EnsureOptions): Promise<Outcome> {
+  const request = parseEnsureRequest(options);
+  const budget = budgetOf(options);
+  return await withSession(context, options, async ({ session, warnings }) => {
+    requireWritable(session);
+    const table = await reading(session, () => readPartitionedTable(session, options.table));
+    const startedAt = context.now();
+    const now = fromDate(startedAt);
+    const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);
+    const run: RunOptions = { budget, onWait: progress.update };
+    try {
+      if (options.dryRun === true) {
+        const prepared = await prepareEnsure(session, table, request, now, run);
+        return dryRunOutcome(prepared, now, warnings, budget.lockTimeoutMs);
+      }
+      const start: RunStart = {
+        command: 'partitions ensure',
+        table: { schema: table.schema, name: table.name },
+        arguments: argumentsOf(options),
+        startedAt,
+        toolVersion: context.version,
+      };
+      return await withLock(
+        session,
+        { kind: 'table', oid: table.oid, name: table.qualified },
+        budget,
+        (locked) =>
+          ensureLocked(locked, table, request, { now, start, run, warnings, update: progress.update }),
+      );
+    } finally {
+      progress.stop();
+    }
+  });
+}
+
+interface RunContext {
+  readonly now: Instant;
+  readonly start: RunStart;
+  readonly run: RunOptions;
+  readonly warnings: readonly Warning[];
+  readonly update: (text: string) => void;
+}
+
+async function ensureLocked(
+  session: Session,
+  table: PartitionedTable,
+  request: EnsureRequest,
+  { now, start, run, warnings, update }: RunContext,
+): Promise<Outcome> {
+  const prepared = await prepareEnsure(session, table, request, now, run);
+  const finish = (result: EnsureResult): Outcome => outcomeOf(prepared, result, now, warnings);
+  if (prepared.work.length === 0) {
+    const outcome = finish({ created: [], conflicts: prepared.plan.conflicts, error: null });
+    await logIdleRun(session, start, endOf(outcome), run);
+    return outcome;
+  }
+  return await loggedRun(session, start, run, async () => {
+    let made = 0;
+    const result = await runEnsure(session, prepared, run, (leaf) => {
+      made += 1;
+      update(`Creating ${leaf.name} (${made} of ${prepared.work.length})`);
+    });
+    const outcome = finish(result);
+    return { value: outcome, end: endOf(outcome) };
+  });
+}
+
+function endOf({ exitCode, changed, data, error }: Outcome) {
+  const { created, conflicts } = data;
+  return { exitCode, changed, result: { created, conflicts, error } };
+}
+
+function argumentsOf(options: EnsureOptions): Readonly<Record<string, unknown>> {
+  const { months, weeks, days, until, from, interval, table, lockTimeout, wait } = options;
+  return { table, months, weeks, days, until, from, interval, lockTimeout, wait };
+}
+
+function conflictData({ range, reason, message, hint, rows }: Conflict) {
+  const [lower, upper] = [formatInstant(range.lower), formatInstant(range.upper)];
+  const inDefault =
+    rows === undefined
+      ? {}
+      : {
+          rows: rows.count,
+          earliest: formatInstant(rows.earliest),
+          latest: formatInstant(rows.latest),
+        };
+  return { lower, upper, reason, message, hint, ...inDefault };
+}
+
+function outcomeOf(
+  prepared: PreparedEnsure,
+  { created, conflicts, error }: EnsureResult,
+  now: Instant,
+  warnings: readonly Warning[],
+): Outcome {
+  const { table, plan, partitions } = prepared;
+  const sorted = created.toSorted((a, b) => compare(a.range.lower, b.range.lower));
+  const sortedConflicts = conflicts.toSorted((a, b) => compare(a.range.lower, b.range.lower));
+  const runway = runwayAfter(partitions.leaves, created, now);
+  const codes: ExitCode[] = [conflicts.length === 0 ? EXIT.done : EXIT.no];
+  if (error !== null) codes.push(error.exitCode);
+  return {
+    exitCode: worstExitCode(codes),
+    changed: created.length > 0,
+    data: {
+      table: { schema: table.schema, name: table.name },
+      interval: plan.interval,
+      from: formatInstant(plan.range.lower),
+      until: formatInstant(plan.range.upper),
+      created: sorted.map(({ name }) => name),
+      existing: plan.existing,
+      conflicts: sortedConflicts.map(conflictData),
+      ...runwayData(runway),
+    },
+    warnings,
+    error: error?.facts ?? null,
+    render: (style) =>
+      renderEnsure(style, { prepared, created: sorted, conflicts: sortedConflicts, runway, now }),
+  };
+}
+
+function dryRunOutcome(
+  prepared: PreparedEnsure,
+  now: Instant,
+  warnings: readonly Warning[],
+  lockTimeoutMs: number,
+): Outcome {
+  const { create, conflicts } = prepared.plan;
+  const outcome = outcomeOf(prepared, { created: create, conflicts, error: null }, now, warnings);
+  const steps = prepared.work.flatMap((work) => work.steps);
+  const notes = conflicts.map(({ message, hint }) => `-- conflict: ${message}\n--   ${hint}\n`).join('');
+  return {
+    ...outcome,
+    changed: false,
+    data: { ...outcome.data, steps: stepsAsData(steps) },
+    render: () => notes + stepsAsScript(steps, lockTimeoutMs),
+  };
+}

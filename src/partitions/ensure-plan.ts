@@ -1,0 +1,158 @@
+import type { PartitionedTable } from '../db/catalog.ts';
+import { qualifiedName, quoteIdentifier, quoteLiteral } from '../db/quote.ts';
+import { formatBound, formatInstantShort, type Instant, type Range } from '../time/instant.ts';
+import type { Interval } from '../time/periods.ts';
+import { compare, type Runway, runwayOf } from './coverage.ts';
+import type { EnsureSketch, Hole } from './ensure-sketch.ts';
+import { coveredRanges, type DefaultPartition, type Leaf, type Partitions } from './read.ts';
+
+/** Why a period could not be given its leaf. */
+export type ConflictReason = 'name_taken' | 'rows_in_default' | 'detach_pending' | 'overlap';
+
+/** A range that stays without a leaf, why, and what to do about it. */
+export interface Conflict {
+  readonly range: Range;
+  readonly reason: ConflictReason;
+  readonly message: string;
+  readonly hint: string;
+  /** Of `rows_in_default`: how many rows stand in the way, and from when to when. */
+  readonly rows?: DefaultRows;
+}
+
+/** Rows of one period that stand in DEFAULT. */
+export interface DefaultRows {
+  readonly count: number;
+  readonly earliest: Instant;
+  readonly latest: Instant;
+}
+
+/** A leaf to be made. */
+export interface NewLeaf {
+  readonly name: string;
+  readonly range: Range;
+}
+
+/** What else has to be known before leaves can be made. */
+export interface EnsureFacts {
+  /** Names that are taken in the table's schema, and by what: `table`, `view`, `type`, … */
+  readonly taken: ReadonlyMap<string, string>;
+  /** Rows of DEFAULT that lie in a hole, by the hole's lower bound. */
+  readonly defaultRows: ReadonlyMap<Instant, DefaultRows>;
+}
+
+/** The decision: what is made, what was there, what cannot be made. */
+export interface EnsurePlan {
+  readonly interval: Interval;
+  readonly range: Range;
+  readonly existing: readonly string[];
+  readonly create: readonly NewLeaf[];
+  readonly conflicts: readonly Conflict[];
+}
+
+/** Decides which holes become leaves and which are conflicts; pure. */
+export function planEnsure(
+  table: PartitionedTable,
+  sketch: EnsureSketch,
+  partitions: Partitions,
+  facts: EnsureFacts,
+): EnsurePlan {
+  const create: NewLeaf[] = [];
+  const conflicts: Conflict[] = sketch.existing
+    .filter((leaf) => leaf.state === 'detach_pending')
+    .map((leaf) => detachPending(table, leaf));
+  const ours = new Set(partitions.leaves.map((leaf) => leaf.name));
+  const planned = new Set<string>();
+  for (const hole of sketch.holes) {
+    const name = chooseName(hole, facts.taken, ours, planned);
+    const rows = facts.defaultRows.get(hole.range.lower);
+    if (name.kind === 'taken') conflicts.push(nameTaken(table, hole, name.name, facts.taken));
+    else if (rows !== undefined) conflicts.push(rowsInDefault(table, hole.range, rows, partitions.default));
+    else {
+      planned.add(name.name);
+      create.push({ name: name.name, range: hole.range });
+    }
+  }
+  const existing = sketch.existing.filter((leaf) => leaf.state === 'attached').map((leaf) => leaf.name);
+  conflicts.sort((a, b) => compare(a.range.lower, b.range.lower));
+  return { interval: sketch.interval, range: sketch.range, existing, create, conflicts };
+}
+
+function chooseName(
+  hole: Hole,
+  taken: ReadonlyMap<string, string>,
+  ours: ReadonlySet<string>,
+  planned: ReadonlySet<string>,
+): { readonly kind: 'free' | 'taken'; readonly name: string } {
+  for (const name of hole.names) {
+    if (!taken.has(name) && !planned.has(name)) return { kind: 'free', name };
+    // A stranger of that name may hold this very period's rows: a detached leaf, say. That wants a look, not a way round.
+    if (!ours.has(name) && !planned.has(name)) return { kind: 'taken', name };
+  }
+  return { kind: 'taken', name: hole.names[0] as string };
+}
+
+function nameTaken(
+  table: PartitionedTable,
+  hole: Hole,
+  name: string,
+  taken: ReadonlyMap<string, string>,
+): Conflict {
+  const relation = qualifiedName(table.schema, name);
+  const bound = boundClause(table, hole.range);
+  return {
+    range: hole.range,
+    reason: 'name_taken',
+    message: `The name ${relation} is taken by a ${taken.get(name) ?? 'relation'} that is no leaf of this period.`,
+    hint: `If it holds this period's rows: ALTER TABLE ${table.qualified} ATTACH PARTITION ${relation} ${bound}; else rename it.`,
+  };
+}
+
+/** Makes the conflict of a period whose rows DEFAULT holds: PostgreSQL refuses a leaf over them (23514). */
+export function rowsInDefault(
+  table: PartitionedTable,
+  range: Range,
+  rows: DefaultRows,
+  defaultPartition: DefaultPartition | null,
+): Conflict {
+  const { schema, name } = defaultPartition ?? { schema: table.schema, name: 'DEFAULT' };
+  const key = quoteIdentifier(table.key);
+  const [lower, upper] = [range.lower, range.upper].map((end) =>
+    quoteLiteral(formatBound(end, table.keyType)),
+  );
+  const where = `${key} >= ${lower} AND ${key} < ${upper}`;
+  const [noun, verb] = rows.count === 1 ? ['row', 'stands'] : ['rows', 'stand'];
+  return {
+    range,
+    reason: 'rows_in_default',
+    message: `${rows.count} ${noun} of this period ${verb} in ${qualifiedName(schema, name)}, from ${formatInstantShort(rows.earliest)} to ${formatInstantShort(rows.latest)}.`,
+    hint: `Correct them or move them elsewhere (WHERE ${where}), then run this again.`,
+    rows,
+  };
+}
+
+function detachPending(table: PartitionedTable, leaf: Leaf): Conflict {
+  const relation = qualifiedName(leaf.schema, leaf.name);
+  return {
+    range: leaf.range,
+    reason: 'detach_pending',
+    message: `${relation} is half detached: an interrupted DETACH CONCURRENTLY. Its bounds are taken, and inserts into it fail.`,
+    hint: `Finish it: ALTER TABLE ${table.qualified} DETACH PARTITION ${relation} FINALIZE; then attach it again, or run this again.`,
+  };
+}
+
+/** Makes the conflict of a leaf that PostgreSQL refused because somebody else was faster: its bounds or its name. */
+export function refusedByServer(range: Range, reason: 'overlap' | 'name_taken', message: string): Conflict {
+  const hint =
+    'Somebody else makes partitions here at the same time. Run it again: it works on what is there by then.';
+  return { range, reason, message, hint };
+}
+
+function boundClause(table: PartitionedTable, { lower, upper }: Range): string {
+  const [from, to] = [lower, upper].map((end) => quoteLiteral(formatBound(end, table.keyType)));
+  return `FOR VALUES FROM (${from}) TO (${to})`;
+}
+
+/** Works out the runway after the plan: that of the attached leaves and the ones made. */
+export function runwayAfter(leaves: readonly Leaf[], made: readonly NewLeaf[], now: Instant): Runway {
+  return runwayOf([...coveredRanges(leaves), ...made.map(({ range }) => range)], now);
+}

@@ -1,0 +1,124 @@
+import { sql } from 'kysely';
+import { failure } from '../cli/errors.ts';
+import type { PartitionedTable } from '../db/catalog.ts';
+import type { Session } from '../db/session.ts';
+import { SQLSTATE } from '../db/sqlstate.ts';
+import { formatBound, type Instant, parseInstant } from '../time/instant.ts';
+import type { EnsureFacts } from './ensure-plan.ts';
+import type { Hole } from './ensure-sketch.ts';
+import type { DefaultPartition } from './read.ts';
+
+const RELATION_KINDS: Readonly<Record<string, string>> = {
+  r: 'table',
+  p: 'partitioned table',
+  f: 'foreign table',
+  v: 'view',
+  m: 'materialized view',
+  S: 'sequence',
+  i: 'index',
+  I: 'index',
+  c: 'type',
+};
+
+/**
+ * Reads the names that are taken in the table's schema, among those that a leaf or its indexes could get.
+ *
+ * All of ours begin with the first characters of the table's name. A table also makes a type of its name.
+ */
+export async function readTakenNames(
+  session: Session,
+  table: PartitionedTable,
+): Promise<ReadonlyMap<string, string>> {
+  const prefix = [...table.name].slice(0, 5).join('');
+  const { rows } = await sql<{ name: string; kind: string }>`
+    select c.relname::text as name, c.relkind::text as kind
+      from pg_class c
+     where c.relnamespace = (select n.oid from pg_namespace n where n.nspname = ${table.schema})
+       and starts_with(c.relname::text, ${prefix})
+    union all
+    select t.typname::text, 'c'
+      from pg_type t
+     where t.typnamespace = (select n.oid from pg_namespace n where n.nspname = ${table.schema})
+       and t.typrelid = 0 and t.typelem = 0 and starts_with(t.typname::text, ${prefix})`.execute(session.db);
+  return new Map(rows.map(({ name, kind }) => [name, RELATION_KINDS[kind] ?? 'relation']));
+}
+
+interface DefaultRow {
+  readonly hole: number;
+  readonly count: string;
+  readonly earliest: string;
+  readonly latest: string;
+}
+
+/** Counts the rows of DEFAULT that lie in each hole; one query, which takes ACCESS SHARE on DEFAULT. */
+export async function readDefaultRows(
+  session: Session,
+  table: PartitionedTable,
+  defaultPartition: DefaultPartition,
+  holes: readonly Hole[],
+): Promise<EnsureFacts['defaultRows']> {
+  const ranges = JSON.stringify(
+    holes.map(({ range }, hole) => ({
+      hole,
+      lower: formatBound(range.lower, table.keyType),
+      upper: formatBound(range.upper, table.keyType),
+    })),
+  );
+  const type = sql.raw(table.keyType);
+  const key = sql.id('d', table.key);
+  const { rows } = await sql<DefaultRow>`
+    select h.hole, count(*)::text as count, min(${key})::text as earliest, max(${key})::text as latest
+      from jsonb_to_recordset(${ranges}::jsonb) as h (hole int4, lower text, upper text)
+      join ${sql.id(defaultPartition.schema, defaultPartition.name)} d
+        on ${key} >= h.lower::${type} and ${key} < h.upper::${type}
+     group by h.hole`.execute(session.db);
+  return new Map(
+    rows.map(({ hole, count, earliest, latest }) => [
+      (holes[hole] as Hole).range.lower,
+      {
+        count: Number(count),
+        earliest: parseInstant(earliest) as Instant,
+        latest: parseInstant(latest) as Instant,
+      },
+    ]),
+  );
+}
+
+/**
+ * Makes sure that the role may make leaves, before anything is changed; throws `insufficient_privilege` (exit 1).
+ *
+ * CREATE and ATTACH want CREATE on the schema and the rights of the table's owner; GRANT ALL is not enough.
+ */
+export async function requirePrivileges(session: Session, table: PartitionedTable): Promise<void> {
+  const { rows } = await sql<{ owns: boolean; creates: boolean; ownerCreates: boolean }>`
+    select pg_has_role(c.relowner, 'usage') as owns,
+           has_schema_privilege(c.relnamespace, 'create') as creates,
+           pg_get_userbyid(c.relowner) = current_user
+             or (select r.rolsuper from pg_roles r where r.rolname = current_user)
+             or has_schema_privilege(c.relowner, c.relnamespace, 'create') as "ownerCreates"
+      from pg_class c where c.oid = ${String(table.oid)}::oid`.execute(session.db);
+  const [may] = rows;
+  const { user } = session.server;
+  const refuse = (message: string, hint: string): Error =>
+    failure('insufficient_privilege', message, {
+      sqlstate: SQLSTATE.insufficientPrivilege,
+      object: table.qualified,
+      hint,
+    });
+  if (may?.owns !== true) {
+    throw refuse(
+      `Role ${user} does not own ${table.qualified}: its owner is ${table.owner}.`,
+      `Connect as ${table.owner}, or as a member of it: GRANT ${table.owner} TO ${user}.`,
+    );
+  }
+  for (const [may_, role] of [
+    [may.creates, user],
+    [may.ownerCreates, table.owner],
+  ] as const) {
+    if (may_) continue;
+    throw refuse(
+      `Role ${role} may not create tables in schema ${table.schema}.`,
+      `GRANT CREATE ON SCHEMA ${table.schema} TO ${role}.`,
+    );
+  }
+}

@@ -1,0 +1,140 @@
+import { usageError } from '../cli/errors.ts';
+import type { Instant, KeyType, Range } from '../time/instant.ts';
+import { formatInstantShort } from '../time/instant.ts';
+import {
+  addPeriods,
+  exactSuffix,
+  type Interval,
+  intervalOf,
+  listPeriods,
+  periodCeiling,
+  periodStart,
+  periodSuffix,
+} from '../time/periods.ts';
+import { compare, holesIn, isBounded, overlaps } from './coverage.ts';
+import { fitName } from './names.ts';
+import type { Leaf } from './read.ts';
+
+/** No run makes more leaves than this: beyond it lies a typing error, or a clock gone mad. */
+const MOST_LEAVES = 10_000;
+
+/** How far ahead partitions shall exist: so many periods after the current one, or until an instant (exclusive). */
+export type Horizon =
+  | { readonly kind: 'ahead'; readonly count: number; readonly unit: 'month' | 'week' | 'day' }
+  | { readonly kind: 'until'; readonly until: Instant };
+
+/** What the user asked `partitions ensure` for. */
+export interface EnsureRequest {
+  readonly horizon: Horizon;
+  /** Null: from the current period on. */
+  readonly from: Instant | null;
+  /** Null: that of the leaves there are. */
+  readonly interval: Interval | null;
+}
+
+/** A range that shall become a leaf, and how it would be named. */
+export interface Hole {
+  readonly range: Range;
+  /** `whole`: a period; `part`: what other leaves leave of one. */
+  readonly extent: 'whole' | 'part';
+  /** In the order of preference; the later ones are taken only when another leaf of this table has the earlier. */
+  readonly names: readonly string[];
+}
+
+/** The pure first half of the plan: what is asked, what is there, what is missing. */
+export interface EnsureSketch {
+  readonly interval: Interval;
+  /** Widened to whole periods. */
+  readonly range: Range;
+  /** Leaves that have an instant of the range. */
+  readonly existing: readonly Leaf[];
+  readonly holes: readonly Hole[];
+}
+
+/**
+ * Works out which leaves are missing; pure, all arithmetic in UTC.
+ *
+ * A leaf that covers part of a period counts as existing; the rest of the period is a hole with its exact bounds.
+ * Throws usage errors: an empty range, more than 10,000 leaves, an interval that cannot be told.
+ */
+export function sketchEnsure(
+  table: { readonly name: string; readonly keyType: KeyType },
+  leaves: readonly Leaf[],
+  request: EnsureRequest,
+  now: Instant,
+): EnsureSketch {
+  const interval = request.interval ?? inferInterval(table.name, leaves);
+  const range = widen(request, interval, now);
+  const periods = listPeriods(range.lower, range.upper, interval, MOST_LEAVES);
+  if (periods.length > MOST_LEAVES) throw tooMany(interval);
+  const existing = leaves.filter((leaf) => overlaps(leaf.range, range));
+  // A pending detach takes no rows, but its bounds are taken: a leaf over them would be refused (42P17).
+  const occupied = existing.map((leaf) => leaf.range);
+  const holes = holesIn(range, occupied)
+    .flatMap((hole) => cutAtPeriods(hole, periods))
+    .map((hole) => nameHole(table.name, hole, interval));
+  return { interval, range, existing, holes };
+}
+
+function inferInterval(table: string, leaves: readonly Leaf[]): Interval {
+  const bounded = leaves.filter(({ range }) => isBounded(range));
+  const newestFirst = bounded.toSorted((a, b) => compare(b.range.lower, a.range.lower));
+  for (const { range } of newestFirst) {
+    const interval = intervalOf(range);
+    if (interval !== null) return interval;
+  }
+  const [newest] = newestFirst;
+  if (newest === undefined) return 'month';
+  const { lower, upper } = newest.range;
+  throw usageError(
+    'unknown_interval',
+    `The leaves of ${table} are no calendar periods in UTC: ${newest.name} runs from ${formatInstantShort(lower)} to ${formatInstantShort(upper)}.`,
+    { object: table, hint: 'Say what new leaves shall be: --interval day, week, month, quarter or year.' },
+  );
+}
+
+function widen(request: EnsureRequest, interval: Interval, now: Instant): Range {
+  const lower = periodStart(request.from ?? now, interval);
+  const { horizon } = request;
+  const end = horizon.kind === 'until' ? horizon.until : aheadOf(now, horizon.unit, horizon.count, interval);
+  const upper = periodCeiling(end, interval);
+  if (lower < upper) return { lower, upper };
+  throw usageError(
+    'empty_range',
+    `Nothing lies between ${formatInstantShort(lower)} (inclusive) and ${formatInstantShort(upper)} (exclusive).`,
+    { hint: 'Give an --until after --from; without --from the range begins with the current period.' },
+  );
+}
+
+function aheadOf(now: Instant, unit: 'month' | 'week' | 'day', count: number, interval: Interval): Instant {
+  // The largest count that --months takes overflows what a Date can hold; so many leaves are refused anyway.
+  if (count > MOST_LEAVES * 366) throw tooMany(interval);
+  return addPeriods(periodStart(now, unit), unit, count + 1);
+}
+
+function tooMany(interval: Interval): Error {
+  return usageError('too_many_leaves', `That is more than ${MOST_LEAVES} leaves of one ${interval} each.`, {
+    hint: 'Ask for a nearer horizon, or for a longer --interval.',
+  });
+}
+
+function cutAtPeriods(
+  hole: Range,
+  periods: readonly Range[],
+): readonly (Range & { readonly whole: boolean })[] {
+  return periods
+    .filter((period) => overlaps(hole, period))
+    .map((period) => {
+      const lower = period.lower > hole.lower ? period.lower : hole.lower;
+      const upper = period.upper < hole.upper ? period.upper : hole.upper;
+      return { lower, upper, whole: lower === period.lower && upper === period.upper };
+    });
+}
+
+function nameHole(table: string, hole: Range & { readonly whole: boolean }, interval: Interval): Hole {
+  const { lower, upper, whole } = hole;
+  const byPeriod = fitName(table, periodSuffix(lower, interval));
+  const exact = fitName(table, exactSuffix(lower));
+  const names = whole ? [byPeriod] : periodStart(lower, interval) === lower ? [byPeriod, exact] : [exact];
+  return { range: { lower, upper }, extent: whole ? 'whole' : 'part', names: [...new Set(names)] };
+}

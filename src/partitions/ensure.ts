@@ -1,0 +1,153 @@
+import type { SensordbError } from '../cli/errors.ts';
+import { toSensordbError } from '../cli/output.ts';
+import type { PartitionedTable } from '../db/catalog.ts';
+import { qualifiedName } from '../db/quote.ts';
+import { type RunOptions, runTransaction, underBudget } from '../db/run-steps.ts';
+import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
+import type { Step } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
+import type { Instant } from '../time/instant.ts';
+import {
+  type Conflict,
+  type EnsurePlan,
+  type NewLeaf,
+  planEnsure,
+  refusedByServer,
+  rowsInDefault,
+} from './ensure-plan.ts';
+import { readDefaultRows, readTakenNames, requirePrivileges } from './ensure-read.ts';
+import { type EnsureRequest, type Hole, sketchEnsure } from './ensure-sketch.ts';
+import { leafSteps } from './leaf-steps.ts';
+import { readLeafTemplate } from './leaf-template.ts';
+import { type Partitions, readPartitions } from './read.ts';
+
+/** A plan with the SQL that carries it out: one list of steps for each leaf, in the order in which they are made. */
+export interface PreparedEnsure {
+  readonly table: PartitionedTable;
+  readonly partitions: Partitions;
+  readonly plan: EnsurePlan;
+  readonly work: readonly { readonly leaf: NewLeaf; readonly steps: readonly Step[] }[];
+}
+
+/**
+ * Reads and plans: which leaves are missing, which of them can be made, and by which SQL; changes nothing.
+ *
+ * Throws usage errors for what was asked, `insufficient_privilege` when the role may not do what is to be done.
+ */
+export async function prepareEnsure(
+  session: Session,
+  table: PartitionedTable,
+  request: EnsureRequest,
+  now: Instant,
+  options: RunOptions,
+): Promise<PreparedEnsure> {
+  const partitions = await reading(session, () => readPartitions(session, table));
+  const sketch = sketchEnsure(table, partitions.leaves, request, now);
+  const nothing = { taken: new Map<string, string>(), defaultRows: new Map() };
+  if (sketch.holes.length === 0) {
+    return { table, partitions, plan: planEnsure(table, sketch, partitions, nothing), work: [] };
+  }
+  const taken = await reading(session, () => readTakenNames(session, table));
+  const defaultRows = await countDefaultRows(session, table, partitions, sketch.holes, options);
+  const plan = planEnsure(table, sketch, partitions, { taken, defaultRows });
+  if (plan.create.length === 0) return { table, partitions, plan, work: [] };
+  const template = await reading(session, async () => {
+    await requirePrivileges(session, table);
+    return await readLeafTemplate(session, table, partitions.leaves);
+  });
+  const names = new Set([...taken.keys(), ...plan.create.map(({ name }) => name)]);
+  const work = urgentFirst(plan.create, now).map((leaf, at) => ({
+    leaf,
+    steps: leafSteps(table, leaf, template, names, at + 1),
+  }));
+  return { table, partitions, plan, work };
+}
+
+/** The present and the future before the past: it is there that inserts would fail. */
+function urgentFirst(leaves: readonly NewLeaf[], now: Instant): readonly NewLeaf[] {
+  const isPast = ({ range }: NewLeaf): boolean => range.upper <= now;
+  return [...leaves.filter((leaf) => !isPast(leaf)), ...leaves.filter(isPast)];
+}
+
+async function countDefaultRows(
+  session: Session,
+  table: PartitionedTable,
+  partitions: Partitions,
+  holes: readonly Hole[],
+  options: RunOptions,
+) {
+  const { default: defaultPartition } = partitions;
+  if (defaultPartition === null) return new Map();
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
+  return await underBudget(session, `Count the rows of ${relation}`, locks, options, () =>
+    reading(session, () => readDefaultRows(session, table, defaultPartition, holes)),
+  );
+}
+
+/** What a run of `partitions ensure` came to. */
+export interface EnsureResult {
+  readonly created: readonly NewLeaf[];
+  /** Those of the plan, and those that came up on the way. */
+  readonly conflicts: readonly Conflict[];
+  /** What ended the run before its time; what is created stands all the same. */
+  readonly error: SensordbError | null;
+}
+
+/**
+ * Makes the leaves of a plan, each in a transaction of its own; a conflict over one does not stop the others.
+ */
+export async function runEnsure(
+  session: Session,
+  prepared: PreparedEnsure,
+  options: RunOptions,
+  onLeaf: (leaf: NewLeaf) => void,
+): Promise<EnsureResult> {
+  const created: NewLeaf[] = [];
+  const conflicts: Conflict[] = [...prepared.plan.conflicts];
+  for (const { leaf, steps } of prepared.work) {
+    onLeaf(leaf);
+    try {
+      await runTransaction(session, steps, options);
+      created.push(leaf);
+    } catch (thrown) {
+      const conflict = session.signal.aborted ? null : await asConflict(session, prepared, leaf, thrown);
+      if (conflict === null) return { created, conflicts, error: asError(session, thrown) };
+      conflicts.push(conflict);
+    }
+  }
+  return { created, conflicts, error: null };
+}
+
+function asError(session: Session, thrown: unknown): SensordbError {
+  return toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+}
+
+/** Tells what others did since the plan was made from what is a failure. */
+async function asConflict(
+  session: Session,
+  { table, partitions }: PreparedEnsure,
+  leaf: NewLeaf,
+  thrown: unknown,
+): Promise<Conflict | null> {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  switch (sqlstateOf(thrown)) {
+    case SQLSTATE.checkViolation: {
+      // "updated partition constraint for default partition … would be violated by some row": it came in since.
+      if (partitions.default === null) return null;
+      const { default: defaultPartition } = partitions;
+      const hole: Hole = { range: leaf.range, extent: 'whole', names: [leaf.name] };
+      const found = await reading(session, () => readDefaultRows(session, table, defaultPartition, [hole]));
+      const rows = found.get(leaf.range.lower);
+      return rows === undefined ? null : rowsInDefault(table, leaf.range, rows, defaultPartition);
+    }
+    case SQLSTATE.invalidObjectDefinition:
+      return refusedByServer(leaf.range, 'overlap', message);
+    case SQLSTATE.duplicateTable:
+    case SQLSTATE.duplicateObject:
+      return refusedByServer(leaf.range, 'name_taken', message);
+    default:
+      return null;
+  }
+}
