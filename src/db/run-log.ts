@@ -2,7 +2,6 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { ExitCode } from '../cli/exit-codes.ts';
 import { type Session, uninterrupted } from './session.ts';
-import type { RunLogTable } from './state-tables.ts';
 import { inTransaction } from './transaction.ts';
 
 /** What is known of a run when it begins. */
@@ -32,7 +31,7 @@ const LOCK_TIMEOUT_MS = 5000;
  */
 export async function logRun(session: Session, start: RunStart, end: RunEnd | null): Promise<string> {
   return await noting(session, async () => {
-    const { id } = await logTable(session)
+    const { id } = await session.db
       .insertInto('sensordb.run_log')
       .values({
         command: start.command,
@@ -55,7 +54,7 @@ export async function logRun(session: Session, start: RunStart, end: RunEnd | nu
 export async function finishRun(session: Session, id: string, end: RunEnd): Promise<void> {
   const calm = uninterrupted(session);
   await noting(calm, async () => {
-    await logTable(calm)
+    await calm.db
       .updateTable('sensordb.run_log')
       .set({ ...endColumns(end), finished_at: sql<string>`clock_timestamp()` })
       .where('id', '=', id)
@@ -71,10 +70,6 @@ function endColumns(end: RunEnd | null) {
     changed: end.changed,
     result: JSON.stringify(end.result),
   };
-}
-
-function logTable(session: Session) {
-  return session.db.withTables<{ 'sensordb.run_log': RunLogTable }>();
 }
 
 function noting<T>(session: Session, work: () => Promise<T>): Promise<T> {

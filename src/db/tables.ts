@@ -1,11 +1,12 @@
 import type { Generated, GeneratedAlways } from 'kysely';
+import type { MigrationTable, RunLogTable } from './state-tables.ts';
 
 // Values are typed as postgres.js hands them over and takes them. bigint and numeric are strings, since a JavaScript
-// number would round them. A timestamptz is a Date, which has milliseconds and no infinity: a query that needs
-// microseconds or the bound of a partition casts to text. Readings are written by COPY, never by these types.
+// number would round them. A timestamptz is text, too: a Date has milliseconds and no infinity.
+// Readings are written by COPY, never by these types.
 type Int8 = string;
 type Numeric = string;
-type Timestamptz = Date;
+type Timestamptz = string;
 type Jsonb = unknown;
 
 /** The columns of `sensors_device`. */
@@ -93,6 +94,8 @@ export interface OrdersPayment {
  * schema `sensordb` and carry it in their names, as in `'sensordb.run'`; they stand in a group of their own.
  */
 export interface Database {
+  'sensordb.migration': MigrationTable;
+  'sensordb.run_log': RunLogTable;
   sensors_device: SensorsDevice;
   sensors_sensorreading: SensorsSensorreading;
   sensors_sensoraggregate: SensorsSensoraggregate;

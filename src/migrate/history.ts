@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import { failure } from '../cli/errors.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE } from '../db/sqlstate.ts';
-import type { MigrationTable } from '../db/state-tables.ts';
 import type { AppliedMigration } from './plan.ts';
 
 /** The schema of sensordb's own tables. */
@@ -43,7 +42,6 @@ function noRight(session: Session, owner: string): Error {
 /** Reads the history of the migrations that were applied to a schema, oldest first. */
 export async function readHistory(session: Session, schema: string): Promise<readonly AppliedMigration[]> {
   return await session.db
-    .withTables<{ 'sensordb.migration': MigrationTable }>()
     .selectFrom('sensordb.migration')
     .select(['version', 'name', 'checksum', 'applied_by as appliedBy'])
     .select(sql<string>`to_char(applied_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`.as('appliedAt'))

@@ -78,10 +78,10 @@ function createTable(table: PartitionedTable, leaf: NewLeaf, template: LeafTempl
     statements.push({ sql: sqlStatement('partitions/set_default_tablespace.sql', { tablespace: '' }) });
   }
   if (template.unlogged) statements.push({ sql: sqlStatement('partitions/set_unlogged.sql', target) });
-  // The owner first: who may give the table away is its member, and so keeps the right to complete it.
-  statements.push({
-    sql: sqlStatement('partitions/set_owner.sql', { ...target, owner: template.owner }),
-  });
+  if (template.owner !== template.creator) {
+    // The owner first: who may give the table away is its member, and so keeps the right to complete it.
+    statements.push({ sql: sqlStatement('partitions/set_owner.sql', { ...target, owner: template.owner }) });
+  }
   return statements;
 }
 

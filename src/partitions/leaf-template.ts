@@ -43,6 +43,8 @@ export interface PolicyTemplate {
 /** Everything that a leaf of one table should have, besides what LIKE copies. */
 export interface LeafTemplate {
   readonly owner: string;
+  /** The role that makes the leaf; it owns it until it is given away. */
+  readonly creator: string;
   readonly comment: string | null;
   readonly replicaIdentity: string;
   readonly rowSecurity: boolean;
@@ -96,6 +98,7 @@ async function readTableFacts(session: Session, parent: string, model: string): 
   const { rows } = await sql<{ facts: TableFacts }>`
     select jsonb_build_object(
       'owner', pg_get_userbyid(p.relowner),
+      'creator', current_user,
       'comment', obj_description(p.oid, 'pg_class'),
       'replicaIdentity', p.relreplident,
       'rowSecurity', p.relrowsecurity,
