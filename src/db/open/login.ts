@@ -24,9 +24,6 @@ export interface Login {
 const FIRST_QUERY = `select pg_catalog.pg_is_in_recovery() as in_recovery,
   pg_catalog.current_setting('transaction_read_only') = 'on' as read_only`;
 
-/** Authentication that is no matter of passwords: Kerberos, GSSAPI (two messages), SSPI. */
-const FOREIGN_METHODS: ReadonlySet<number | null> = new Set([2, 7, 8, 9]);
-
 const ignore = () => {};
 
 /** Logs in over an open connection; on failure the connection is closed. */
@@ -49,7 +46,7 @@ export async function login(
   const sql = createClient({ ...attempted, socket: wire.socket, password, onNotice });
   const explain = (error: unknown): SensordbError => {
     if (passwordIsMissing) return authFailure(attempted, 'the server asks for a password and none is given');
-    if (FOREIGN_METHODS.has(tap.authentication())) {
+    if (tap.wantsForeignAuthentication()) {
       return authFailure(attempted, 'the server asks for GSSAPI or SSPI, which the driver does not have');
     }
     return explainLogin(error, tap, attempted);
@@ -87,7 +84,7 @@ async function firstAnswer(
   });
   const foreign = new Promise<never>((_, reject) => {
     wire.socket.once('data', () => {
-      if (FOREIGN_METHODS.has(tap.authentication())) reject(new Error('unknown authentication'));
+      if (tap.wantsForeignAuthentication()) reject(new Error('unknown authentication'));
     });
   });
   answer.catch(ignore);

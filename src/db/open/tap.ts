@@ -5,30 +5,36 @@ import type { ServerMessage } from './failures.ts';
 export interface Tap {
   /** Gives the FATAL error that was the last thing the server said, if it was. */
   readonly lastWords: () => ServerMessage | null;
-  /** Gives the first demand of the server for authentication, as the number the protocol has for it. */
-  readonly authentication: () => number | null;
+  /** Says whether the server asked for a proof of identity that the driver cannot give. */
+  readonly wantsForeignAuthentication: () => boolean;
 }
 
 const AUTHENTICATION = 0x52;
 const ERROR_RESPONSE = 0x45;
 
+/** Authentication that is no matter of passwords: Kerberos, GSSAPI (two messages), SSPI. */
+const FOREIGN_METHODS: ReadonlySet<number> = new Set([2, 7, 8, 9]);
+
 /**
- * Listens in on what the server says.
+ * Listens in on what the server says, before the driver does.
  *
- * postgres.js forgets the FATAL error that ends a session, idle or not, and prints and then hangs when it is
+ * postgres.js (3.4.9) forgets the FATAL error that ends a session, idle or not, and waits for ever when it is
  * asked for a way to authenticate that it does not know.
  */
 export function tapSocket(socket: Socket): Tap {
-  let first: Buffer | null = null;
   let last: Buffer | null = null;
+  let foreign = false;
+  socket.once('data', (chunk: Buffer) => {
+    foreign = chunk[0] === AUTHENTICATION && chunk.length >= 9 && FOREIGN_METHODS.has(chunk.readUInt32BE(5));
+    // The driver would print a line about it; as an "ok" it is nothing to it, and the login is given up here.
+    if (foreign) chunk.writeUInt32BE(0, 5);
+  });
   socket.on('data', (chunk: Buffer) => {
-    first ??= Buffer.from(chunk.subarray(0, 9));
     last = chunk;
   });
   return {
     lastWords: () => (last === null ? null : findFatal(last)),
-    authentication: () =>
-      first !== null && first[0] === AUTHENTICATION && first.length >= 9 ? first.readUInt32BE(5) : null,
+    wantsForeignAuthentication: () => foreign,
   };
 }
 
