@@ -32,7 +32,8 @@ export async function findBlockers(
   const wanted = JSON.stringify(
     locks.map(({ relation, mode }) => ({ relation, modes: conflictingModes(mode) })),
   );
-  // A prepared transaction stands in pg_locks with a null pid and the virtual transaction -1/xid.
+  // A prepared transaction stands in pg_locks with a null pid, and with the virtual transaction that it had, or after a
+  // restart -1/xid (14 to 18): what leads to its name is the lock that it holds on its own transaction.
   const { rows } = await sql<Blocker>`
     select distinct on (l.virtualtransaction)
            l.pid,
@@ -52,15 +53,25 @@ export async function findBlockers(
        and l.database = (select d.oid from pg_database d where d.datname = current_database())
        and w.modes ? l.mode
       left join pg_stat_activity a on a.pid = l.pid
-      left join pg_prepared_xacts p on l.virtualtransaction = '-1/' || p.transaction::text
+      left join pg_locks x
+        on l.pid is null and x.pid is null and x.virtualtransaction = l.virtualtransaction
+       and x.locktype = 'transactionid' and x.mode = 'ExclusiveLock'
+      left join pg_prepared_xacts p on p.transaction = x.transactionid
      where l.pid is distinct from pg_backend_pid()
      order by l.virtualtransaction, l.granted desc, l.mode`.execute(db);
   return rows;
 }
 
-const LONGEST_QUERY = 80;
-// Somebody's `alter role … password 'secret'` may be what blocks us.
-const SECRET = /(password\s*(?:=\s*)?)(?:e?'(?:[^']|'')*'?|\S+)/gi;
+const LONGEST_QUERY = 200;
+// Somebody's `alter role … password 'secret'` may be what blocks us, or a connection string in a query.
+const SECRET =
+  /(passw(?:or)?d["']?\s*(?:=>|:=|[=:,])?\s*)(?:e'(?:\\.|[^'\\])*'?|'(?:[^']|'')*'?|"[^"]*"?|[^\s,)']+)/gi;
+const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@']*:)[^\s@/']*(?=@)/gi;
+
+/** Takes the passwords out of a query, as far as they can be told; the rest of it stays as it is. */
+export function maskSecrets(query: string): string {
+  return query.replaceAll(SECRET, "$1'***'").replaceAll(URL_PASSWORD, '$1***');
+}
 
 /** Says who a blocker is in one line: pid, user, application, state, age and query. */
 export function describeBlocker(blocker: Blocker): string {
@@ -71,7 +82,7 @@ export function describeBlocker(blocker: Blocker): string {
     blocker.state,
     blocker.ageSeconds === null ? null : `for ${Math.max(0, Math.round(blocker.ageSeconds))} s`,
   ].filter((fact) => fact !== null);
-  const query = (blocker.query ?? '').replaceAll(/\s+/g, ' ').trim().replaceAll(SECRET, "$1'***'");
+  const query = maskSecrets((blocker.query ?? '').replaceAll(/\s+/g, ' ').trim());
   const shown = query.length > LONGEST_QUERY ? `${query.slice(0, LONGEST_QUERY)}…` : query;
   const verb = blocker.granted ? 'holds' : 'waits for';
   return `${who} (${facts.join(', ')}) ${verb} ${blocker.mode} on ${blocker.relation}${shown === '' ? '' : `: ${shown}`}`;

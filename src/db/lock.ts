@@ -1,7 +1,6 @@
-import { sql } from 'kysely';
 import { busyError, failure, usageError } from '../cli/errors.ts';
 import { backoff, type LockBudget } from './budget.ts';
-import type { Run } from './open.ts';
+import type { Run, RunOptions } from './open.ts';
 import type { Connection, Session } from './session.ts';
 
 /**
@@ -74,10 +73,15 @@ async function withPooledLock<T>(
   const holder = await session.openAnother();
   try {
     // Through the simple protocol the transaction keeps no snapshot, so that it holds no vacuum back.
-    await holder.run('begin; set local idle_in_transaction_session_timeout to 0');
+    const holderPid = await withinPoolWait(session, target, (options) =>
+      openHolder(session, holder, options),
+    );
     await poll(session, target, budget, () => tryLock(holder.run, 'pg_try_advisory_xact_lock', target));
     const assertLocked = () => assertHeld(holder, target);
-    await proveHeld(session, target);
+    const held = await withinPoolWait(session, target, (options) =>
+      isHeldBy(session, target, holderPid, options),
+    );
+    if (!held) throw notProvable(target);
     return await work({ ...session, assertLocked });
   } finally {
     await holder.close();
@@ -92,9 +96,25 @@ async function tryLock(run: Run, call: string, target: LockTarget): Promise<bool
   return rows[0]?.locked === true;
 }
 
+/** Opens the transaction that is to hold the lock; gives the pid of the server process that it is pinned to. */
+async function openHolder(session: Session, holder: Connection, options: RunOptions): Promise<number> {
+  // Through the simple protocol the transaction keeps no snapshot, so that it holds no vacuum back.
+  const timeouts = ['idle_in_transaction_session_timeout'];
+  if (session.server.versionNum >= 170_000) timeouts.push('transaction_timeout'); // New in PostgreSQL 17.
+  const statements = ['begin', ...timeouts.map((name) => `set local ${name} to 0`)];
+  await holder.run(statements.join('; '), [], options);
+  const { rows } = await holder.run<{ pid: number }>(
+    'select pg_catalog.pg_backend_pid() as pid',
+    [],
+    options,
+  );
+  return rows[0]?.pid ?? 0;
+}
+
 async function assertHeld(holder: Connection, target: LockTarget): Promise<void> {
   try {
-    await holder.run('select 1');
+    // Also after an interruption: what is to be noted then is under the lock still.
+    await holder.runAlways('select 1');
   } catch (thrown) {
     throw failure('lock_lost', `The connection that held the lock on ${subject(target)} is gone.`, {
       object: subject(target),
@@ -107,30 +127,53 @@ async function assertHeld(holder: Connection, target: LockTarget): Promise<void>
 /** Long enough for any pooler to hand out a connection that is free. */
 const POOL_WAIT_MS = 10_000;
 
-/** Looks from the working connection whether the lock is to be seen: the two must be in the same database. */
-async function proveHeld(session: Session, target: LockTarget): Promise<void> {
+/** Gives a pooler so long to find a server for what is asked; a pool of one that is taken never does. */
+async function withinPoolWait<T>(
+  session: Session,
+  target: LockTarget,
+  ask: (options: RunOptions) => Promise<T>,
+): Promise<T> {
   const timeout = AbortSignal.timeout(POOL_WAIT_MS);
-  const { classId, objectId } = keyOf(target);
-  let held: boolean;
   try {
-    const { rows } = await session.run<{ held: boolean }>(
-      `select exists (select from pg_catalog.pg_locks l
-         where l.locktype operator(pg_catalog.=) 'advisory' and l.granted
-           and l.classid operator(pg_catalog.=) '${classId}'::pg_catalog.oid
-           and l.objid operator(pg_catalog.=) '${objectId >>> 0}'::pg_catalog.oid) as held`,
-      [],
-      { signal: AbortSignal.any([timeout, session.signal]) },
-    );
-    held = rows[0]?.held === true;
+    return await ask({ signal: AbortSignal.any([timeout, session.signal]) });
   } catch (thrown) {
     if (session.signal.aborted || !timeout.aborted) throw thrown;
-    held = false;
+    throw notProvable(target, thrown);
   }
-  if (held) return;
-  throw usageError('lock_not_provable', `The pooler lets no lock on ${subject(target)} be held and seen.`, {
+}
+
+/** Looks from the working connection whether that process is seen to hold the lock: both must be in one database. */
+async function isHeldBy(
+  session: Session,
+  target: LockTarget,
+  pid: number,
+  options: RunOptions,
+): Promise<boolean> {
+  const { rows } = await session.run<{ held: boolean }>(
+    `select exists (select from pg_catalog.pg_locks l
+       where ${isTarget(target)} and l.pid operator(pg_catalog.=) ${pid}) as held`,
+    [],
+    options,
+  );
+  return rows[0]?.held === true;
+}
+
+function notProvable(target: LockTarget, cause?: unknown): Error {
+  return usageError('lock_not_provable', `The pooler lets no lock on ${subject(target)} be held and seen.`, {
     object: subject(target),
     hint: 'Connect to PostgreSQL directly, or through a pool in session mode with at least two connections.',
+    cause,
   });
+}
+
+/** Finds the lock on a target in pg_locks, which shows those of all databases; operators are qualified. */
+function isTarget(target: LockTarget): string {
+  const { classId, objectId } = keyOf(target);
+  const is = 'operator(pg_catalog.=)';
+  return `l.locktype ${is} 'advisory' and l.granted and l.objsubid ${is} 2
+       and l.classid ${is} '${classId}'::pg_catalog.oid and l.objid ${is} '${objectId >>> 0}'::pg_catalog.oid
+       and l.database ${is} (select d.oid from pg_catalog.pg_database d
+                              where d.datname ${is} pg_catalog.current_database())`;
 }
 
 async function poll(
@@ -146,14 +189,11 @@ async function poll(
 }
 
 async function heldByOther(session: Session, target: LockTarget): Promise<Error> {
-  const { classId, objectId } = keyOf(target);
-  const { rows } = await sql<{ pid: number; user: string | null; application: string | null }>`
-    select l.pid, a.usename::pg_catalog.text as "user", a.application_name as application
-      from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid operator(pg_catalog.=) l.pid
-     where l.locktype operator(pg_catalog.=) 'advisory' and l.granted
-       and l.classid operator(pg_catalog.=) ${sql.lit(String(classId))}::pg_catalog.oid
-       and l.objid operator(pg_catalog.=) ${sql.lit(String(objectId >>> 0))}::pg_catalog.oid
-       and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()`.execute(session.db);
+  const { rows } = await session.run<{ pid: number; user: string | null; application: string | null }>(
+    `select l.pid, a.usename::pg_catalog.text as "user", a.application_name as application
+       from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid operator(pg_catalog.=) l.pid
+      where ${isTarget(target)} and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()`,
+  );
   const [other] = rows;
   const who =
     other === undefined

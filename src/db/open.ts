@@ -7,7 +7,7 @@ import { type Attempt, type AttemptHooks, tryAddress } from './open/attempt.ts';
 import { type Attempted, joinFailures, networkFailure } from './open/failures.ts';
 import { type Session, startSession } from './open/session.ts';
 
-export type { QueryResult, Run, RunOptions } from './open/session.ts';
+export type { Run } from './open/session.ts';
 
 /** What an open connection tells its owner. */
 export interface OpenHooks {

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { ExitCode } from '../cli/exit-codes.ts';
 import { type Session, uninterrupted } from './session.ts';
+import { explainServerError } from './sqlstate.ts';
 import { inTransaction } from './transaction.ts';
 
 /** What is known of a run when it begins. */
@@ -72,10 +73,18 @@ function endColumns(end: RunEnd | null) {
   };
 }
 
-function noting<T>(session: Session, work: () => Promise<T>): Promise<T> {
-  return inTransaction(session, { access: 'read write', lockTimeoutMs: LOCK_TIMEOUT_MS }, async () => {
-    // The line need not wait for the disk: a crash of the server may lose the last second of it, the work's own commit waits.
-    await session.run('set local synchronous_commit to off');
-    return await work();
-  });
+async function noting<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  try {
+    return await inTransaction(
+      session,
+      { access: 'read write', lockTimeoutMs: LOCK_TIMEOUT_MS },
+      async () => {
+        // The line need not wait for the disk: a crash of the server may lose the last second of it, the work's own commit waits.
+        await session.run('set local synchronous_commit to off');
+        return await work();
+      },
+    );
+  } catch (thrown) {
+    throw explainServerError(thrown, 'Writing the run log', 'sensordb.run_log');
+  }
 }

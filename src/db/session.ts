@@ -76,7 +76,13 @@ export async function connect(conninfo: Conninfo, hooks: ConnectHooks): Promise<
 
 /** Gives the same session, but one whose statements an interruption does not cancel: to clean up. */
 export function uninterrupted(session: Session): Session {
-  return { ...session, run: session.runAlways, db: createKysely<Database>(session.runAlways) };
+  const { runAlways } = session;
+  return {
+    ...session,
+    run: runAlways,
+    db: createKysely<Database>(runAlways),
+    signal: new AbortController().signal,
+  };
 }
 
 // Every name is qualified: this is the one query that runs under the role's own search_path, which may be hostile.

@@ -1,5 +1,6 @@
 import { quoteLiteral } from './quote.ts';
 import type { Session } from './session.ts';
+import { explainServerError } from './sqlstate.ts';
 
 interface TransactionOptions {
   readonly access: 'read only' | 'read write';
@@ -36,10 +37,12 @@ export async function inTransaction<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   await session.assertLocked();
-  await session.run(openingStatements(options).join('; '));
   let result: T;
   try {
+    await session.run(openingStatements(options).join('; '));
     result = await work();
+    // Not sent, COMMIT would leave the transaction open, for the next one to commit.
+    session.signal.throwIfAborted();
   } catch (thrown) {
     // A connection that is lost has rolled back already; the reason is on its way to the user.
     await session.runAlways('rollback').catch(() => {});
@@ -53,6 +56,10 @@ export async function inTransaction<T>(
 const READ_LOCK_TIMEOUT_MS = 1000;
 
 /** Runs catalog queries in one read-only transaction with the fixed settings. */
-export function reading<T>(session: Session, work: () => Promise<T>): Promise<T> {
-  return inTransaction(session, { access: 'read only', lockTimeoutMs: READ_LOCK_TIMEOUT_MS }, work);
+export async function reading<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  try {
+    return await inTransaction(session, { access: 'read only', lockTimeoutMs: READ_LOCK_TIMEOUT_MS }, work);
+  } catch (thrown) {
+    throw explainServerError(thrown, 'Reading the catalog');
+  }
 }

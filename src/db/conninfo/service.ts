@@ -37,7 +37,7 @@ export function readService(service: string, files: ServiceFiles): Settings {
 }
 
 /** Reads one service out of the text of a service file; null where it is not in it. */
-export function parseServiceFile(text: string, service: string, path: string): Settings | null {
+function parseServiceFile(text: string, service: string, path: string): Settings | null {
   const settings = new Map<string, Setting>();
   let found = false;
   for (const [index, raw] of text.split(/\r?\n/).entries()) {

@@ -1,12 +1,12 @@
 import postgres from 'postgres';
 import type { SensordbError } from '../../cli/errors.ts';
 import { createClient } from './client.ts';
-import { type Attempted, authFailure, loginFailure, networkFailure } from './failures.ts';
+import { type Attempted, authFailure, errorCode, loginFailure, networkFailure } from './failures.ts';
 import { type Tap, tapSocket } from './tap.ts';
 import { arrival, type Wire } from './wire.ts';
 
 /** The key by which the server lets a statement of this session be cancelled. */
-export interface Backend {
+interface Backend {
   readonly pid: number;
   readonly secret: number;
 }
@@ -98,6 +98,9 @@ async function firstAnswer(
 
 function explainLogin(error: unknown, tap: Tap, attempted: Attempted): SensordbError {
   if (error instanceof postgres.PostgresError) return loginFailure(attempted, error, error);
+  if (errorCode(error) === 'SASL_SIGNATURE_MISMATCH') {
+    return authFailure(attempted, 'the server did not prove that it knows the password itself');
+  }
   const words = tap.lastWords();
   return words === null ? networkFailure(attempted, error) : loginFailure(attempted, words, error);
 }

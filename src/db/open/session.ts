@@ -7,7 +7,7 @@ import { encodeParameter } from './parameters.ts';
 import { arrival, openWire, type Wire } from './wire.ts';
 
 /** What a statement gave. */
-export interface QueryResult<Row> {
+interface QueryResult<Row> {
   readonly rows: readonly Row[];
   /** Rows returned or changed; null for a statement that has no such number. */
   readonly count: number | null;
@@ -16,7 +16,7 @@ export interface QueryResult<Row> {
 }
 
 /** How a statement is run. */
-export interface RunOptions {
+interface RunOptions {
   /** Cancels the statement on the server; it then fails with 57014, query_canceled. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -1,5 +1,4 @@
-import { chmodSync, chownSync, copyFileSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, chownSync, copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SensordbError } from '../../../src/cli/errors.ts';
@@ -36,6 +35,18 @@ export async function isEncrypted(attempt: Promise<OpenSql>): Promise<boolean> {
   return rows[0]?.ssl === true;
 }
 
+/** Gives the one value of a query that calls it `value`, over a connection of its own. */
+export async function valueOn(
+  url: string,
+  query: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
+  const connection = await open(url, {}, env);
+  const { rows } = await connection.run<{ value: unknown }>(query);
+  await connection.close();
+  return rows[0]?.value;
+}
+
 /** Gives the path of a certificate of the fixtures. */
 export function fixture(name: string): string {
   return join(FIXTURES, name);
@@ -57,9 +68,4 @@ export function copyFixture(
   if (options.uid !== undefined && options.gid !== undefined) chownSync(path, options.uid, options.gid);
   chmodSync(path, options.mode ?? 0o600);
   return path;
-}
-
-/** Makes a folder of a test's own; the operating system clears it away. */
-export function makeFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'sensordb-open-'));
 }
