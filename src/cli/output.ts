@@ -45,10 +45,10 @@ export async function showOutcome(
     return;
   }
   if (options.quiet !== true || outcome.exitCode !== EXIT.done) {
-    const style = styleOf(context.stdout, context, options.color !== false);
+    const style = await styleOf(context.stdout, context, options.color !== false);
     await write(context.stdout, await outcome.render(style));
   }
-  const style = styleOf(context.stderr, context, options.color !== false);
+  const style = await styleOf(context.stderr, context, options.color !== false);
   if (options.quiet !== true || outcome.exitCode !== EXIT.done) {
     for (const warning of outcome.warnings) {
       await write(context.stderr, `${style.chalk.yellow('warning:')} ${warning.message}\n`);

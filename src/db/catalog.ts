@@ -49,13 +49,17 @@ export async function readPartitionedTable(session: Session, text: string): Prom
 async function findTable(session: Session, text: string): Promise<TableRow> {
   const { searchPath } = session.server;
   const { schema, spellings } = parseTableName(text);
-  const schemas = schema === null ? searchPath : [schema];
+  const schemas = schema ?? searchPath;
   const { rows } = await sql<TableRow>`
     select c.oid::int8::text::float8 as oid, n.nspname::text as schema, c.relname::text as name,
            c.relkind::text as relkind, pg_get_userbyid(c.relowner)::text as owner,
            p.partstrat::text as strategy, p.partnatts::int4 as "keyColumns",
            a.attname::text as key,
-           format_type(coalesce(nullif(t.typbasetype, 0), t.oid), null) as "keyType",
+           (with recursive base (oid, below) as (
+              select t.oid, t.typbasetype from pg_type t where t.oid = a.atttypid
+              union all
+              select t.oid, t.typbasetype from base b join pg_type t on t.oid = b.below
+            ) select format_type(b.oid, null) from base b where b.below = 0) as "keyType",
            (select format('%I.%I', pn.nspname, pc.relname)
               from pg_inherits i join pg_class pc on pc.oid = i.inhparent join pg_namespace pn on pn.oid = pc.relnamespace
              where i.inhrelid = c.oid and c.relispartition) as "partitionOf"
@@ -65,7 +69,6 @@ async function findTable(session: Session, text: string): Promise<TableRow> {
       join pg_class c on c.relnamespace = n.oid and c.relname = w.name
       left join pg_partitioned_table p on p.partrelid = c.oid
       left join pg_attribute a on a.attrelid = c.oid and a.attnum = p.partattrs[0] and a.attnum > 0
-      left join pg_type t on t.oid = a.atttypid
      where c.relkind not in ('i', 'I', 'S', 't', 'c')
      order by w.preference, s.position
      limit 1`.execute(session.db);

@@ -1,6 +1,6 @@
 import { busyError, failure, usageError } from '../cli/errors.ts';
 import { backoff, type LockBudget } from './budget.ts';
-import type { Run, RunOptions } from './open.ts';
+import type { Run } from './open.ts';
 import type { Connection, Session } from './session.ts';
 
 /**
@@ -15,6 +15,8 @@ export type LockTarget =
 
 // "SDB" in ASCII and a number: pg_locks shows them as classid.
 const CLASS_ID = { migrations: 0x53444201, table: 0x53444202 } as const;
+
+type RunOptions = Parameters<Run>[2];
 
 interface Key {
   readonly classId: number;

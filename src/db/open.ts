@@ -1,7 +1,7 @@
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type postgres from 'postgres';
 import { connectionError, type SensordbError } from '../cli/errors.ts';
+import { nodeDns } from './builtins.ts';
 import type { Conninfo, Endpoint, TargetSessionAttrs } from './conninfo/types.ts';
 import { type Attempt, type AttemptHooks, tryAddress } from './open/attempt.ts';
 import { type Attempted, joinFailures, networkFailure } from './open/failures.ts';
@@ -89,7 +89,7 @@ async function listAddresses(endpoint: Endpoint) {
   const known = endpoint.hostaddr ?? (isIP(endpoint.host) > 0 ? endpoint.host : null);
   if (known !== null) return { addresses: [known], error: null };
   try {
-    const found = await lookup(endpoint.host, { all: true });
+    const found = await nodeDns().lookup(endpoint.host, { all: true });
     return { addresses: found.map((one) => one.address), error: null };
   } catch (error) {
     return { addresses: [null], error };

@@ -26,7 +26,7 @@ export async function demoCommand(
   options: DemoOptions,
   runCommand: RunCommand,
 ): Promise<Outcome> {
-  const style = styleOf(context.stdout, context, options.color !== false);
+  const style = await styleOf(context.stdout, context, options.color !== false);
   const progress = await startProgress('Starting PostgreSQL', options, context);
   const directory = typeof options.embedded === 'string' ? options.embedded : undefined;
   const server = await startEmbedded({ directory, onStep: progress.update, signal: context.signal }).finally(

@@ -27,7 +27,7 @@ export async function walkTo(
   const { chalk } = style;
   await write(
     context.stdout,
-    `\n${stop.text}\n${chalk.bold.green('$')} ${chalk.bold(`sensordb ${stop.argv.join(' ')}`)}\n`,
+    `\n${stop.text}\n${chalk.green(chalk.bold('$'))} ${chalk.bold(`sensordb ${stop.argv.join(' ')}`)}\n`,
   );
   const exitCode = await runCommand(stop.argv, env);
   if (context.signal.aborted) throw context.signal.reason;

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { failure } from '../cli/errors.ts';
+import { nodeCrypto } from '../db/builtins.ts';
 import { listSqlFiles, readSqlFile } from '../db/sql-files.ts';
 import { normalizeSql } from '../db/statements.ts';
 
@@ -27,7 +27,7 @@ export function readMigrationFiles(folder: MigrationFolder): readonly MigrationF
     if (match === null) return [];
     const file = `${folder}/${name}`;
     const text = normalizeSql(readSqlFile(file));
-    const checksum = createHash('sha256').update(text).digest('hex');
+    const checksum = nodeCrypto().createHash('sha256').update(text).digest('hex');
     return [{ version: Number(match[1]), name: match[2] as string, file, text, checksum }];
   });
   const twice = files.find(({ version }, at) => files[at - 1]?.version === version);

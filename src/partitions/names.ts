@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { nodeCrypto } from '../db/builtins.ts';
 
 /** PostgreSQL's limit for a name, in bytes of UTF-8: NAMEDATALEN - 1. */
 export const NAME_BYTES = 63;
@@ -15,7 +15,7 @@ const HASH_DIGITS = 8;
 export function fitName(base: string, suffix: string): string {
   const whole = base + suffix;
   if (Buffer.byteLength(whole) <= NAME_BYTES) return whole;
-  const tail = `_${createHash('sha256').update(base).digest('hex').slice(0, HASH_DIGITS)}${suffix}`;
+  const tail = `_${nodeCrypto().createHash('sha256').update(base).digest('hex').slice(0, HASH_DIGITS)}${suffix}`;
   return cutToBytes(base, NAME_BYTES - Buffer.byteLength(tail)) + tail;
 }
 

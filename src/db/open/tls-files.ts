@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { type ConnectionOptions, checkServerIdentity, rootCertificates } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { usageError } from '../../cli/errors.ts';
+import { nodeTls } from '../builtins.ts';
 import type { Endpoint, TlsSettings } from '../conninfo/types.ts';
 
 /** Where Linux and BSD systems keep the certificates they trust, for `sslrootcert=system`. */
@@ -48,14 +49,14 @@ function loadTrust(settings: TlsSettings, endpoint: Endpoint): ConnectionOptions
     ...(crl.length === 0 ? {} : { crl: [...crl] }),
     checkServerIdentity:
       settings.mode === 'verify-full'
-        ? (_, certificate) => checkServerIdentity(endpoint.host, certificate)
+        ? (_, certificate) => nodeTls().checkServerIdentity(endpoint.host, certificate)
         : () => undefined,
   };
 }
 
 function loadSystemRoots(): string | string[] {
   const bundle = [process.env.SSL_CERT_FILE, ...SYSTEM_BUNDLES].find((path) => path && existsSync(path));
-  return bundle === undefined ? [...rootCertificates] : readFile(bundle);
+  return bundle === undefined ? [...nodeTls().rootCertificates] : readFile(bundle);
 }
 
 function loadRevocations(settings: TlsSettings): readonly string[] {

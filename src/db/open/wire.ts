@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { SensordbError } from '../../cli/errors.ts';
+import { nodeTls } from '../builtins.ts';
 import { socketPath } from '../conninfo/endpoints.ts';
 import { type Attempted, errorCode, networkFailure, tlsFailure } from './failures.ts';
 import { loadTls } from './tls-files.ts';
@@ -96,7 +97,7 @@ async function offersTls(socket: Socket, attempted: Attempted, deadline: AbortSi
 
 function startTls(socket: Socket, options: ConnectionOptions, attempted: Attempted): TLSSocket {
   try {
-    return connectTls({ ...options, socket });
+    return nodeTls().connect({ ...options, socket });
   } catch (cause) {
     throw tlsFailure(attempted, 'the certificates or the private key cannot be used', cause);
   }
