@@ -1,5 +1,7 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
+import type { Queries } from './kysely.ts';
 import { conflictingModes } from './lock-modes.ts';
+import { maskSecrets } from './secrets.ts';
 import type { StepLock } from './step.ts';
 import type { Database } from './tables.ts';
 
@@ -25,7 +27,7 @@ export interface Blocker {
  * It counts those who only queue, too: whoever asks after them waits behind them.
  */
 export async function findBlockers(
-  db: Kysely<Database>,
+  db: Queries<Database>,
   locks: readonly StepLock[],
 ): Promise<readonly Blocker[]> {
   if (locks.length === 0) return [];
@@ -63,16 +65,6 @@ export async function findBlockers(
 }
 
 const LONGEST_QUERY = 200;
-// Somebody's `alter role … password 'secret'` may be what blocks us, or a connection string in a query.
-const SECRET =
-  /(passw(?:or)?d["']?\s*(?:=>|:=|[=:,])?\s*)(?:e'(?:\\.|[^'\\])*'?|'(?:[^']|'')*'?|"[^"]*"?|[^\s,)']+)/gi;
-const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@']*:)[^\s@/']*(?=@)/gi;
-
-/** Takes the passwords out of a query, as far as they can be told; the rest of it stays as it is. */
-export function maskSecrets(query: string): string {
-  return query.replaceAll(SECRET, "$1'***'").replaceAll(URL_PASSWORD, '$1***');
-}
-
 /** Says who a blocker is in one line: pid, user, application, state, age and query. */
 export function describeBlocker(blocker: Blocker): string {
   const who = blocker.pid === null ? 'a prepared transaction' : `pid ${blocker.pid}`;

@@ -21,12 +21,11 @@ interface TableRow {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
-  readonly relkind: string;
   readonly owner: string;
-  readonly partitionOf: string | null;
   readonly strategy: string | null;
   readonly keyColumns: number | null;
   readonly key: string | null;
+  readonly keyTypeOid: number | null;
   readonly keyType: string | null;
 }
 
@@ -43,36 +42,29 @@ const KEY_TYPES: Readonly<Record<string, KeyType>> = {
  * or by a column that is no time.
  */
 export async function readPartitionedTable(session: Session, text: string): Promise<PartitionedTable> {
-  return requireSuitable(await findTable(session, text));
+  return await requireSuitable(session, await findTable(session, text));
 }
 
 async function findTable(session: Session, text: string): Promise<TableRow> {
   const { searchPath } = session.server;
   const { schema, spellings } = parseTableName(text);
   const schemas = schema ?? searchPath;
+  // Few joins, no subqueries: this is the first query on a new connection, whose catalog caches are cold, and planning is
+  // what it costs.
   const { rows } = await sql<TableRow>`
-    select c.oid::int8::text::float8 as oid, n.nspname::text as schema, c.relname::text as name,
-           c.relkind::text as relkind, pg_get_userbyid(c.relowner)::text as owner,
+    select c.oid, n.nspname::text as schema, c.relname::text as name,
+           pg_get_userbyid(c.relowner)::text as owner,
            p.partstrat::text as strategy, p.partnatts::int4 as "keyColumns",
-           a.attname::text as key,
-           (with recursive base (oid, below) as (
-              select t.oid, t.typbasetype from pg_type t where t.oid = a.atttypid
-              union all
-              select t.oid, t.typbasetype from base b join pg_type t on t.oid = b.below
-            ) select format_type(b.oid, null) from base b where b.below = 0) as "keyType",
-           (select format('%I.%I', pn.nspname, pc.relname)
-              from pg_inherits i join pg_class pc on pc.oid = i.inhparent join pg_namespace pn on pn.oid = pc.relnamespace
-             where i.inhrelid = c.oid and c.relispartition) as "partitionOf"
-      from jsonb_array_elements_text(${JSON.stringify(schemas)}::jsonb) with ordinality s (schema, position)
-      cross join jsonb_array_elements_text(${JSON.stringify(spellings)}::jsonb) with ordinality w (name, preference)
-      join pg_namespace n on n.nspname = s.schema
-      join pg_class c on c.relnamespace = n.oid and c.relname = w.name
+           a.attname::text as key, a.atttypid as "keyTypeOid", format_type(a.atttypid, null) as "keyType"
+      from pg_class c
+      join pg_namespace n on n.oid = c.relnamespace
       left join pg_partitioned_table p on p.partrelid = c.oid
       left join pg_attribute a on a.attrelid = c.oid and a.attnum = p.partattrs[0] and a.attnum > 0
-     where c.relkind not in ('i', 'I', 'S', 't', 'c')
-     order by w.preference, s.position
-     limit 1`.execute(session.db);
-  const [row] = rows;
+     where c.relname in (${sql.join(spellings)}) and n.nspname in (${sql.join(schemas.length === 0 ? [''] : schemas)})
+       and c.relkind not in ('i', 'I', 'S', 't', 'c')`.execute(session.db);
+  const rank = (row: TableRow): number =>
+    spellings.indexOf(row.name) * (schemas.length + 1) + schemas.indexOf(row.schema);
+  const [row] = rows.toSorted((a, b) => rank(a) - rank(b));
   if (row !== undefined) return row;
   throw usageError('unknown_table', `There is no table ${text} in database ${session.server.database}.`, {
     object: text,
@@ -83,11 +75,11 @@ async function findTable(session: Session, text: string): Promise<TableRow> {
   });
 }
 
-function requireSuitable(row: TableRow): PartitionedTable {
+async function requireSuitable(session: Session, row: TableRow): Promise<PartitionedTable> {
   const qualified = qualifiedName(row.schema, row.name);
   const refuse = (code: string, message: string, hint: string): Error =>
     usageError(code, message, { object: qualified, hint });
-  if (row.strategy === null) throw notPartitioned(row, qualified);
+  if (row.strategy === null) throw await notPartitioned(session, row, qualified);
   if (row.strategy !== 'r') {
     const strategy = row.strategy === 'h' ? 'hash' : 'list';
     throw refuse(
@@ -110,7 +102,7 @@ function requireSuitable(row: TableRow): PartitionedTable {
       'sensordb manages tables whose partition key is a plain column.',
     );
   }
-  const keyType = KEY_TYPES[row.keyType ?? ''];
+  const keyType = KEY_TYPES[row.keyType ?? ''] ?? (await readDomainBase(session, row.keyTypeOid));
   if (keyType === undefined) {
     throw refuse(
       'key_not_time',
@@ -122,11 +114,31 @@ function requireSuitable(row: TableRow): PartitionedTable {
   return { oid, schema, name, qualified, key, keyType, owner };
 }
 
-function notPartitioned(row: TableRow, qualified: string): Error {
+/** Finds the type below a domain, or below a domain over a domain. */
+async function readDomainBase(session: Session, typeOid: number | null): Promise<KeyType | undefined> {
+  const { rows } = await sql<{ name: string }>`
+    with recursive base (oid, below) as (
+      select t.oid, t.typbasetype from pg_type t where t.oid = ${String(typeOid ?? 0)}::oid
+      union all
+      select t.oid, t.typbasetype from base b join pg_type t on t.oid = b.below
+    )
+    select format_type(b.oid, null) as name from base b where b.below = 0`.execute(session.db);
+  return KEY_TYPES[rows[0]?.name ?? ''];
+}
+
+async function notPartitioned(session: Session, row: TableRow, qualified: string): Promise<Error> {
+  const { rows } = await sql<{ parent: string }>`
+    select format('%I.%I', n.nspname, c.relname) as parent
+      from pg_inherits i
+      join pg_class leaf on leaf.oid = i.inhrelid and leaf.relispartition
+      join pg_class c on c.oid = i.inhparent
+      join pg_namespace n on n.oid = c.relnamespace
+     where i.inhrelid = ${String(row.oid)}::oid`.execute(session.db);
+  const parent = rows[0]?.parent;
   const hint =
-    row.partitionOf === null
+    parent === undefined
       ? 'Name a table that was created with PARTITION BY RANGE.'
-      : `It is a partition of ${row.partitionOf}: name that with --table.`;
+      : `It is a partition of ${parent}: name that with --table.`;
   return usageError('not_partitioned', `${qualified} is not a partitioned table.`, {
     object: qualified,
     hint,

@@ -1,7 +1,6 @@
-import type { Kysely } from 'kysely';
 import type postgres from 'postgres';
 import type { Conninfo } from './conninfo/types.ts';
-import { createKysely } from './kysely.ts';
+import { createKysely, type Queries } from './kysely.ts';
 import { openSql, type Run } from './open.ts';
 import type { Database } from './tables.ts';
 
@@ -29,7 +28,7 @@ export interface Connection {
 
 /** A connection to a database, and what is known of it. */
 export interface Session extends Connection {
-  readonly db: Kysely<Database>;
+  readonly db: Queries<Database>;
   readonly server: ServerFacts;
   /** The server process's own pid, which pg_locks and pg_stat_activity show. */
   readonly backendPid: number;
@@ -38,7 +37,8 @@ export interface Session extends Connection {
   readonly signal: AbortSignal;
   /** Throws when a lock that the caller relies on has been lost; resolves at once without one. */
   readonly assertLocked: () => Promise<void>;
-  readonly openAnother: () => Promise<Connection>;
+  /** Opens another connection with the same settings; the signal gives up connecting. */
+  readonly openAnother: (signal?: AbortSignal) => Promise<Connection>;
 }
 
 interface ConnectHooks {
@@ -48,8 +48,8 @@ interface ConnectHooks {
 
 /** Opens a connection; throws a connection error (exit 4) when there is none to be had. */
 export async function connect(conninfo: Conninfo, hooks: ConnectHooks): Promise<Session> {
-  const openAnother = async (): Promise<Connection & { readonly keyPid: number }> => {
-    const open = await openSql(conninfo, hooks);
+  const openAnother = async (signal = hooks.signal): Promise<Connection & { readonly keyPid: number }> => {
+    const open = await openSql(conninfo, { ...hooks, signal });
     const run: Run = (text, parameters, options) =>
       open.run(text, parameters, { signal: hooks.signal, ...options });
     return { run, runAlways: open.run, close: open.close, keyPid: open.backendPid };
@@ -74,7 +74,7 @@ export async function connect(conninfo: Conninfo, hooks: ConnectHooks): Promise<
   }
 }
 
-/** Gives the same session, but one whose statements an interruption does not cancel: to clean up. */
+/** Gives the same session, but one whose statements neither an interruption nor a lost lock stops: to clean up. */
 export function uninterrupted(session: Session): Session {
   const { runAlways } = session;
   return {
@@ -82,6 +82,7 @@ export function uninterrupted(session: Session): Session {
     run: runAlways,
     db: createKysely<Database>(runAlways),
     signal: new AbortController().signal,
+    assertLocked: async () => {},
   };
 }
 

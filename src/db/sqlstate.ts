@@ -16,6 +16,7 @@ export const SQLSTATE = {
   outOfMemory: '53200',
   queryCanceled: '57014',
   readOnlyTransaction: '25006',
+  undefinedColumn: '42703',
   undefinedTable: '42P01',
   uniqueViolation: '23505',
 } as const;

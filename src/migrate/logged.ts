@@ -4,17 +4,34 @@ import { toSensordbError } from '../cli/output.ts';
 import { finishRun, logRun, type RunEnd, type RunStart } from '../db/run-log.ts';
 import type { RunOptions } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { ensureOwnState } from './state.ts';
 
-/** Notes a run that found nothing to do: one line in the run log, all at once. */
+/** What the log's INSERT fails with when its table is missing, or older than this sensordb, or not ours to write. */
+const NOT_READY: ReadonlySet<string | null> = new Set([
+  SQLSTATE.undefinedTable,
+  SQLSTATE.undefinedColumn,
+  SQLSTATE.insufficientPrivilege,
+]);
+
+/**
+ * Notes a run that found nothing to do: one line in the run log, all at once.
+ *
+ * It does not look first whether sensordb's own tables are up to date: that they take the line is all that such a run needs.
+ */
 export async function logIdleRun(
   session: Session,
   start: RunStart,
   end: RunEnd,
   options: RunOptions,
 ): Promise<void> {
-  await ensureOwnState(session, options, start.toolVersion);
-  await logRun(session, start, end);
+  try {
+    await logRun(session, start, end);
+  } catch (thrown) {
+    if (!NOT_READY.has(sqlstateOf(thrown))) throw thrown;
+    await ensureOwnState(session, options, start.toolVersion);
+    await logRun(session, start, end);
+  }
 }
 
 /**

@@ -53,8 +53,3 @@ it('is part of a transaction that was begun with run', async () => {
   await connection.run('rollback');
   expect(await db.selectFrom('fruit').select('id').where('id', '=', 3).execute()).toEqual([]);
 });
-
-it('refuses transactions of its own', async () => {
-  const db = createKysely<Tables>(connection.run);
-  await expect(db.transaction().execute(async () => 1)).rejects.toThrow('Transactions');
-});

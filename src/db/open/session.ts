@@ -75,7 +75,7 @@ export function startSession(
     if (lost !== null) throw lost;
     if (signal?.aborted) throw cancelledBeforehand();
     const query = login.sql.unsafe(text, parameters.map(encodeParameter));
-    const signals = signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal]);
+    const signals = signal === undefined ? [closing.signal] : [closing.signal, signal];
     try {
       return toResult<Row>(await cancellable(query, signals, () => cancel(wire, attempted, login)));
     } catch (error) {
@@ -93,23 +93,30 @@ export function startSession(
 /** Waits for a query, and has it cancelled over and over once the signal is given. */
 async function cancellable<T>(
   query: PromiseLike<T>,
-  signal: AbortSignal,
+  signals: readonly AbortSignal[],
   cancelOnce: () => Promise<void>,
 ): Promise<T> {
-  const settled = new AbortController();
-  let cancelling: Promise<void> = Promise.resolve();
+  let cancelling: { readonly settled: AbortController; readonly done: Promise<void> } | null = null;
   const start = () => {
-    cancelling = cancelUntil(settled.signal, cancelOnce);
+    const settled = new AbortController();
+    cancelling ??= { settled, done: cancelUntil(settled.signal, cancelOnce) };
   };
-  signal.addEventListener('abort', start, { once: true });
+  // Not AbortSignal.any: making a signal for each statement costs more than all the rest here.
+  for (const signal of signals) signal.addEventListener('abort', start, { once: true });
   try {
     return await query;
   } finally {
-    settled.abort();
-    signal.removeEventListener('abort', start);
-    // A request still under way could hit the statement that comes next.
-    await cancelling;
+    for (const signal of signals) signal.removeEventListener('abort', start);
+    await endCancelling(cancelling);
   }
+}
+
+/** Ends the cancelling: a request still under way could hit the statement that comes next. */
+async function endCancelling(
+  cancelling: { readonly settled: AbortController; readonly done: Promise<void> } | null,
+): Promise<void> {
+  cancelling?.settled.abort();
+  await cancelling?.done;
 }
 
 async function cancelUntil(settled: AbortSignal, cancelOnce: () => Promise<void>): Promise<void> {

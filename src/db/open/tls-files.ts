@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
 import { usageError } from '../../cli/errors.ts';
-import { nodeTls } from '../builtins.ts';
+import { nodeTls } from '../builtins/lazy.ts';
 import type { Endpoint, TlsSettings } from '../conninfo/types.ts';
 
 /** Where Linux and BSD systems keep the certificates they trust, for `sslrootcert=system`. */

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { SensordbError } from '../../cli/errors.ts';
-import { nodeTls } from '../builtins.ts';
+import { nodeTls } from '../builtins/lazy.ts';
 import { socketPath } from '../conninfo/endpoints.ts';
 import { type Attempted, errorCode, networkFailure, tlsFailure } from './failures.ts';
 import { loadTls } from './tls-files.ts';

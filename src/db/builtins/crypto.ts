@@ -1,4 +1,4 @@
-import { nodeCrypto } from '../../builtins.ts';
+import { nodeCrypto } from './lazy.ts';
 
 // Takes the place of `crypto` in the driver when it is bundled: a login without a password (a socket, a certificate) has no
 // use for it. These are all that the driver (3.4.9) uses.
