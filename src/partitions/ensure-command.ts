@@ -5,6 +5,7 @@ import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
 import { budgetOf, type ChangeOptions, type GlobalOptions, parseCount } from '../cli/options.ts';
 import type { Outcome, Warning } from '../cli/output.ts';
 import { startProgress } from '../cli/progress.ts';
+import { printable } from '../cli/table.ts';
 import { withSession } from '../cli/with-session.ts';
 import { type PartitionedTable, readPartitionedTable } from '../db/catalog.ts';
 import { withLock } from '../db/lock.ts';
@@ -20,6 +21,7 @@ import { INTERVALS, type Interval } from '../time/periods.ts';
 import { compare } from './coverage.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
 import { type Conflict, runwayAfter } from './ensure-plan.ts';
+import { requireReadWrite } from './ensure-read.ts';
 import { renderEnsure } from './ensure-render.ts';
 import type { EnsureRequest, Horizon } from './ensure-sketch.ts';
 import { runwayData } from './runway.ts';
@@ -74,7 +76,10 @@ export async function ensureCommand(context: Context, options: EnsureOptions): P
   const budget = budgetOf(options);
   return await withSession(context, options, async ({ session, warnings }) => {
     requireWritable(session);
-    const table = await reading(session, () => readPartitionedTable(session, options.table));
+    const table = await reading(session, async () => {
+      await requireReadWrite(session);
+      return await readPartitionedTable(session, options.table);
+    });
     const startedAt = context.now();
     const now = fromDate(startedAt);
     const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);
@@ -200,7 +205,9 @@ function dryRunOutcome(
   const { create, conflicts } = prepared.plan;
   const outcome = outcomeOf(prepared, { created: create, conflicts, error: null }, now, warnings);
   const steps = prepared.work.flatMap((work) => work.steps);
-  const notes = conflicts.map(({ message, hint }) => `-- conflict: ${message}\n--   ${hint}\n`).join('');
+  const notes = conflicts
+    .map(({ message, hint }) => `-- conflict: ${printable(message)}\n--   ${printable(hint)}\n`)
+    .join('');
   return {
     ...outcome,
     changed: false,

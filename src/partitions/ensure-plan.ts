@@ -4,6 +4,7 @@ import { formatBound, formatInstantShort, type Instant, type Range } from '../ti
 import type { Interval } from '../time/periods.ts';
 import { compare, type Runway, runwayOf } from './coverage.ts';
 import type { EnsureSketch, Hole } from './ensure-sketch.ts';
+import { fitName } from './names.ts';
 import { coveredRanges, type DefaultPartition, type Leaf, type Partitions } from './read.ts';
 
 /** Why a period could not be given its leaf. */
@@ -32,10 +33,18 @@ export interface NewLeaf {
   readonly range: Range;
 }
 
+/** What has a name that a new leaf would get. */
+export interface TakenName {
+  /** `table`, `view`, `type`, … */
+  readonly kind: string;
+  /** Of which table it is a partition, qualified; null: of none. */
+  readonly partitionOf: string | null;
+}
+
 /** What else has to be known before leaves can be made. */
 export interface EnsureFacts {
-  /** Names that are taken in the table's schema, and by what: `table`, `view`, `type`, … */
-  readonly taken: ReadonlyMap<string, string>;
+  /** Names that are taken in the table's schema, and by what. */
+  readonly taken: ReadonlyMap<string, TakenName>;
   /** Rows of DEFAULT that lie in a hole, by the hole's lower bound. */
   readonly defaultRows: ReadonlyMap<Instant, DefaultRows>;
 }
@@ -60,12 +69,14 @@ export function planEnsure(
   const conflicts: Conflict[] = sketch.existing
     .filter((leaf) => leaf.state === 'detach_pending')
     .map((leaf) => detachPending(table, leaf));
-  const ours = new Set(partitions.leaves.map((leaf) => leaf.name));
+  const ours = new Set(
+    partitions.leaves.filter(({ schema }) => schema === table.schema).map(({ name }) => name),
+  );
   const planned = new Set<string>();
   for (const hole of sketch.holes) {
     const name = chooseName(hole, facts.taken, ours, planned);
     const rows = facts.defaultRows.get(hole.range.lower);
-    if (name.kind === 'taken') conflicts.push(nameTaken(table, hole, name.name, facts.taken));
+    if (name.kind === 'taken') conflicts.push(nameTaken(table, hole.range, name.name, facts.taken));
     else if (rows !== undefined) conflicts.push(rowsInDefault(table, hole.range, rows, partitions.default));
     else {
       planned.add(name.name);
@@ -79,7 +90,7 @@ export function planEnsure(
 
 function chooseName(
   hole: Hole,
-  taken: ReadonlyMap<string, string>,
+  taken: EnsureFacts['taken'],
   ours: ReadonlySet<string>,
   planned: ReadonlySet<string>,
 ): { readonly kind: 'free' | 'taken'; readonly name: string } {
@@ -93,41 +104,70 @@ function chooseName(
 
 function nameTaken(
   table: PartitionedTable,
-  hole: Hole,
+  range: Range,
   name: string,
-  taken: ReadonlyMap<string, string>,
+  taken: EnsureFacts['taken'],
 ): Conflict {
   const relation = qualifiedName(table.schema, name);
-  const bound = boundClause(table, hole.range);
+  const { kind, partitionOf } = taken.get(name) ?? { kind: 'relation', partitionOf: null };
+  const what =
+    partitionOf === null
+      ? `${kind === 'index' ? 'an' : 'a'} ${kind} that is no partition`
+      : partitionOf === table.qualified
+        ? 'the partition of another period'
+        : `a partition of ${partitionOf}`;
+  const rename = `ALTER ${kind.toUpperCase()} ${relation} RENAME TO ${quoteIdentifier(fitName(name, '_other'))}`;
+  const mayHoldRows = partitionOf === null && kind.endsWith('table');
+  const attach = `If it holds this period's rows: ALTER TABLE ${table.qualified} ATTACH PARTITION ${relation} ${boundClause(table, range)}. If not: `;
   return {
-    range: hole.range,
+    range,
     reason: 'name_taken',
-    message: `The name ${relation} is taken by a ${taken.get(name) ?? 'relation'} that is no leaf of this period.`,
-    hint: `If it holds this period's rows: ALTER TABLE ${table.qualified} ATTACH PARTITION ${relation} ${bound}; else rename it.`,
+    message: `The name ${relation} is taken by ${what}.`,
+    hint: `${mayHoldRows ? attach : ''}${rename}. Then run this again.`,
   };
 }
 
-/** Makes the conflict of a period whose rows DEFAULT holds: PostgreSQL refuses a leaf over them (23514). */
+/**
+ * Makes the conflict of a period whose rows DEFAULT holds: PostgreSQL refuses a leaf over them (23514).
+ *
+ * Null rows: there are some, but row security hides them.
+ */
 export function rowsInDefault(
   table: PartitionedTable,
   range: Range,
-  rows: DefaultRows,
+  rows: DefaultRows | null,
   defaultPartition: DefaultPartition | null,
 ): Conflict {
   const { schema, name } = defaultPartition ?? { schema: table.schema, name: 'DEFAULT' };
+  const relation = qualifiedName(schema, name);
   const key = quoteIdentifier(table.key);
   const [lower, upper] = [range.lower, range.upper].map((end) =>
     quoteLiteral(formatBound(end, table.keyType)),
   );
-  const where = `${key} >= ${lower} AND ${key} < ${upper}`;
-  const [noun, verb] = rows.count === 1 ? ['row', 'stands'] : ['rows', 'stand'];
+  const selection = `FROM ${relation} WHERE ${key} >= ${lower} AND ${key} < ${upper}`;
+  const advice = [
+    `See them: SELECT * ${selection}.`,
+    `Wrong times: UPDATE or DELETE them there. Right ones: CREATE TABLE aside AS SELECT * ${selection}; DELETE ${selection};`,
+    `run this again; then INSERT them INTO ${table.qualified} from there.`,
+  ];
   return {
     range,
     reason: 'rows_in_default',
-    message: `${rows.count} ${noun} of this period ${verb} in ${qualifiedName(schema, name)}, from ${formatInstantShort(rows.earliest)} to ${formatInstantShort(rows.latest)}.`,
-    hint: `Correct them or move them elsewhere (WHERE ${where}), then run this again.`,
-    rows,
+    message: `${countOf(rows)} of this period in ${relation}${extentOf(rows)}.`,
+    hint: advice.join(' '),
+    ...(rows === null ? {} : { rows }),
   };
+}
+
+function countOf(rows: DefaultRows | null): string {
+  if (rows === null) return 'Row security hides rows';
+  return rows.count === 1 ? 'There is 1 row' : `There are ${rows.count} rows`;
+}
+
+function extentOf(rows: DefaultRows | null): string {
+  if (rows === null) return '';
+  const [earliest, latest] = [formatInstantShort(rows.earliest), formatInstantShort(rows.latest)];
+  return earliest === latest ? `, at ${earliest}` : `, from ${earliest} to ${latest}`;
 }
 
 function detachPending(table: PartitionedTable, leaf: Leaf): Conflict {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { failure } from '../cli/errors.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
+import { quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE } from '../db/sqlstate.ts';
 import { formatBound, type Instant, parseInstant } from '../time/instant.ts';
@@ -10,7 +11,7 @@ import type { DefaultPartition } from './read.ts';
 
 const RELATION_KINDS: Readonly<Record<string, string>> = {
   r: 'table',
-  p: 'partitioned table',
+  p: 'table',
   f: 'foreign table',
   v: 'view',
   m: 'materialized view',
@@ -28,19 +29,26 @@ const RELATION_KINDS: Readonly<Record<string, string>> = {
 export async function readTakenNames(
   session: Session,
   table: PartitionedTable,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<EnsureFacts['taken']> {
   const prefix = [...table.name].slice(0, 5).join('');
-  const { rows } = await sql<{ name: string; kind: string }>`
-    select c.relname::text as name, c.relkind::text as kind
+  const { rows } = await sql<{ name: string; kind: string; parent: string | null }>`
+    select c.relname::text as name, c.relkind::text as kind, case when i.inhparent is not null then format('%I.%I', n.nspname, p.relname) end as parent
       from pg_class c
+      left join (pg_inherits i join pg_class p on p.oid = i.inhparent join pg_namespace n on n.oid = p.relnamespace)
+        on i.inhrelid = c.oid and c.relispartition
      where c.relnamespace = (select n.oid from pg_namespace n where n.nspname = ${table.schema})
        and starts_with(c.relname::text, ${prefix})
     union all
-    select t.typname::text, 'c'
+    select t.typname::text, 'c', null
       from pg_type t
      where t.typnamespace = (select n.oid from pg_namespace n where n.nspname = ${table.schema})
        and t.typrelid = 0 and t.typelem = 0 and starts_with(t.typname::text, ${prefix})`.execute(session.db);
-  return new Map(rows.map(({ name, kind }) => [name, RELATION_KINDS[kind] ?? 'relation']));
+  return new Map(
+    rows.map(({ name, kind, parent }) => [
+      name,
+      { kind: RELATION_KINDS[kind] ?? 'table', partitionOf: parent },
+    ]),
+  );
 }
 
 interface DefaultRow {
@@ -85,6 +93,27 @@ export async function readDefaultRows(
 }
 
 /**
+ * Throws `read_only` (exit 1) when the session's own setting is to write nothing, though a transaction could override it.
+ *
+ * Whoever set it for a role or a database meant it.
+ */
+export async function requireReadWrite(session: Session): Promise<void> {
+  const { rows } = await sql<{ setting: string }>`
+    select current_setting('default_transaction_read_only') as setting`.execute(session.db);
+  if (rows[0]?.setting !== 'on') return;
+  const { user, database } = session.server;
+  throw failure(
+    'read_only',
+    `Role ${user} is set to read only in database ${database}: nothing can be made.`,
+    {
+      sqlstate: SQLSTATE.readOnlyTransaction,
+      object: database,
+      hint: 'Take default_transaction_read_only off the role, the database or PGOPTIONS, or connect as another role.',
+    },
+  );
+}
+
+/**
  * Makes sure that the role may make leaves, before anything is changed; throws `insufficient_privilege` (exit 1).
  *
  * CREATE and ATTACH want CREATE on the schema and the rights of the table's owner; GRANT ALL is not enough.
@@ -108,7 +137,7 @@ export async function requirePrivileges(session: Session, table: PartitionedTabl
   if (may?.owns !== true) {
     throw refuse(
       `Role ${user} does not own ${table.qualified}: its owner is ${table.owner}.`,
-      `Connect as ${table.owner}, or as a member of it: GRANT ${table.owner} TO ${user}.`,
+      `Connect as ${table.owner}, or become a member of it: GRANT ${quoteIdentifier(table.owner)} TO ${quoteIdentifier(user)}.`,
     );
   }
   for (const [may_, role] of [
@@ -118,7 +147,7 @@ export async function requirePrivileges(session: Session, table: PartitionedTabl
     if (may_) continue;
     throw refuse(
       `Role ${role} may not create tables in schema ${table.schema}.`,
-      `GRANT CREATE ON SCHEMA ${table.schema} TO ${role}.`,
+      `GRANT CREATE ON SCHEMA ${quoteIdentifier(table.schema)} TO ${quoteIdentifier(role)}.`,
     );
   }
 }

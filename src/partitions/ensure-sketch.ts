@@ -1,6 +1,12 @@
 import { usageError } from '../cli/errors.ts';
-import type { Instant, KeyType, Range } from '../time/instant.ts';
-import { formatInstantShort } from '../time/instant.ts';
+import {
+  END,
+  formatInstantShort,
+  fromCivil,
+  type Instant,
+  type KeyType,
+  type Range,
+} from '../time/instant.ts';
 import {
   addPeriods,
   exactSuffix,
@@ -96,20 +102,29 @@ function inferInterval(table: string, leaves: readonly Leaf[]): Interval {
 function widen(request: EnsureRequest, interval: Interval, now: Instant): Range {
   const lower = periodStart(request.from ?? now, interval);
   const { horizon } = request;
-  const end = horizon.kind === 'until' ? horizon.until : aheadOf(now, horizon.unit, horizon.count, interval);
+  const end = horizon.kind === 'until' ? horizon.until : aheadOf(now, horizon.unit, horizon.count);
   const upper = periodCeiling(end, interval);
-  if (lower < upper) return { lower, upper };
+  // Widened, yesterday would be this month: who asks for what is over by now has mistyped.
+  if ((request.from ?? now) < end) return { lower, upper };
   throw usageError(
     'empty_range',
-    `Nothing lies between ${formatInstantShort(lower)} (inclusive) and ${formatInstantShort(upper)} (exclusive).`,
-    { hint: 'Give an --until after --from; without --from the range begins with the current period.' },
+    `Nothing lies between ${formatInstantShort(request.from ?? now)} (inclusive) and ${formatInstantShort(end)} (exclusive).`,
+    { hint: 'Give an --until after --from; without --from the range begins now.' },
   );
 }
 
-function aheadOf(now: Instant, unit: 'month' | 'week' | 'day', count: number, interval: Interval): Instant {
-  // The largest count that --months takes overflows what a Date can hold; so many leaves are refused anyway.
-  if (count > MOST_LEAVES * 366) throw tooMany(interval);
-  return addPeriods(periodStart(now, unit), unit, count + 1);
+const UNITS_A_YEAR = { month: 12, week: 52, day: 365 } as const;
+const LAST_YEAR = 9999;
+
+function aheadOf(now: Instant, unit: 'month' | 'week' | 'day', count: number): Instant {
+  // The estimate first: the largest count that --months takes overflows what a Date can hold.
+  const isFar = count / UNITS_A_YEAR[unit] > LAST_YEAR;
+  const end = isFar ? END : addPeriods(periodStart(now, unit), unit, count + 1);
+  if (end <= fromCivil(LAST_YEAR + 1, 1, 1)) return end;
+  throw usageError('too_far', `${count} ${unit}s from now is after the year ${LAST_YEAR}.`, {
+    hint: 'Ask for a nearer horizon.',
+    object: `--${unit}s`,
+  });
 }
 
 function tooMany(interval: Interval): Error {

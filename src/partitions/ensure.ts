@@ -44,7 +44,7 @@ export async function prepareEnsure(
 ): Promise<PreparedEnsure> {
   const partitions = await reading(session, () => readPartitions(session, table));
   const sketch = sketchEnsure(table, partitions.leaves, request, now);
-  const nothing = { taken: new Map<string, string>(), defaultRows: new Map() };
+  const nothing = { taken: new Map(), defaultRows: new Map() };
   if (sketch.holes.length === 0) {
     return { table, partitions, plan: planEnsure(table, sketch, partitions, nothing), work: [] };
   }
@@ -140,7 +140,7 @@ async function asConflict(
       const hole: Hole = { range: leaf.range, extent: 'whole', names: [leaf.name] };
       const found = await reading(session, () => readDefaultRows(session, table, defaultPartition, [hole]));
       const rows = found.get(leaf.range.lower);
-      return rows === undefined ? null : rowsInDefault(table, leaf.range, rows, defaultPartition);
+      return rowsInDefault(table, leaf.range, rows ?? null, defaultPartition);
     }
     case SQLSTATE.invalidObjectDefinition:
       return refusedByServer(leaf.range, 'overlap', message);

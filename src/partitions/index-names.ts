@@ -1,7 +1,7 @@
 import type { IndexTemplate } from './leaf-template.ts';
 import { cutToBytes, fitName, NAME_BYTES } from './names.ts';
 
-const KINDS: Readonly<Record<string, string>> = { p: '_pkey', u: '_key', x: '_excl' };
+const KINDS: Readonly<Record<string, string>> = { p: '_pkey', u: '_key' };
 
 /**
  * Names a leaf's indexes as PostgreSQL itself would, `leaf_pkey`, `leaf_device_id_timestamp_idx`, but so that no two are

@@ -1,3 +1,4 @@
+import { printable } from '../cli/table.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import { sqlStatement } from '../db/sql-files.ts';
@@ -8,6 +9,7 @@ import type { NewLeaf } from './ensure-plan.ts';
 import { grantStatements } from './grants.ts';
 import { nameIndexes } from './index-names.ts';
 import type { IndexTemplate, LeafTemplate, PolicyTemplate } from './leaf-template.ts';
+import { renameReferences } from './policy-text.ts';
 
 /** What a statement is about, and the locks it takes besides those on the new leaf itself. */
 interface Statement {
@@ -43,7 +45,7 @@ export function leafSteps(
     attach(table, leaf, template),
   ];
   return statements.map(({ sql, locks = [] }) => ({
-    title: `Create ${leaf.name}`,
+    title: `Create ${printable(leaf.name)}`,
     sql,
     transaction,
     locks,
@@ -62,7 +64,7 @@ function createTable(table: PartitionedTable, leaf: NewLeaf, template: LeafTempl
   if (tablespace !== null) {
     statements.push({ sql: sqlStatement('partitions/set_default_tablespace.sql', { tablespace }) });
   }
-  if (accessMethod !== null && accessMethod !== 'heap') {
+  if (accessMethod !== null) {
     const values = { method: accessMethod };
     statements.push({ sql: sqlStatement('partitions/set_access_method.sql', values) });
   }
@@ -74,15 +76,18 @@ function createTable(table: PartitionedTable, leaf: NewLeaf, template: LeafTempl
     }),
     locks: [{ relation: table.qualified, mode: 'ACCESS SHARE' }],
   });
-  if (tablespace !== null) {
-    statements.push({ sql: sqlStatement('partitions/set_default_tablespace.sql', { tablespace: '' }) });
-  }
+  if (tablespace !== null) statements.push(resetTablespace());
   if (template.unlogged) statements.push({ sql: sqlStatement('partitions/set_unlogged.sql', target) });
   if (template.owner !== template.creator) {
     // The owner first: who may give the table away is its member, and so keeps the right to complete it.
     statements.push({ sql: sqlStatement('partitions/set_owner.sql', { ...target, owner: template.owner }) });
   }
   return statements;
+}
+
+// A tablespace of the role's or the database's own choice counts again, as it does for a partition made by hand.
+function resetTablespace(): Statement {
+  return { sql: sqlStatement('partitions/reset_default_tablespace.sql', {}) };
 }
 
 function statisticsTargets(
@@ -117,22 +122,17 @@ function oneIndex(
 ): readonly Statement[] {
   const qualified = qualifiedName(table.schema, leaf.name);
   const { schema } = table;
-  const inTablespace = (tablespace: string | null): readonly Statement[] =>
-    index.tablespace === null
-      ? []
-      : [
-          {
-            sql: sqlStatement('partitions/set_default_tablespace.sql', { tablespace: tablespace ?? '' }),
-          },
-        ];
+  const { tablespace } = index;
   const create =
     index.constraintType === null
       ? `create ${index.unique ? 'unique ' : ''}index ${quoteIdentifier(name)} on ${qualified} using ${index.definition}`
       : `alter table ${qualified} add constraint ${quoteIdentifier(name)} ${index.constraintDefinition}`;
   return [
-    ...inTablespace(index.tablespace),
+    ...(tablespace === null
+      ? []
+      : [{ sql: sqlStatement('partitions/set_default_tablespace.sql', { tablespace }) }]),
     { sql: create },
-    ...inTablespace(null),
+    ...(tablespace === null ? [] : [resetTablespace()]),
     ...index.options.map((option) => ({
       sql: sqlStatement('partitions/set_index_option.sql', { schema, index: name, ...splitOption(option) }),
     })),
@@ -187,8 +187,14 @@ function policyStatements(
 ): readonly Statement[] {
   const qualified = qualifiedName(table.schema, leaf.name);
   const target = { schema: table.schema, leaf: leaf.name };
+  const names = { table: table.name, columns: template.columns };
+  const rename = (policy: PolicyTemplate): PolicyTemplate => ({
+    ...policy,
+    using: policy.using && renameReferences(policy.using, names, leaf.name),
+    check: policy.check && renameReferences(policy.check, names, leaf.name),
+  });
   return [
-    ...template.policies.map((policy) => ({ sql: policyStatement(qualified, policy) })),
+    ...template.policies.map((policy) => ({ sql: policyStatement(qualified, rename(policy)) })),
     ...(template.rowSecurity ? [{ sql: sqlStatement('partitions/enable_row_security.sql', target) }] : []),
     ...(template.forceRowSecurity
       ? [{ sql: sqlStatement('partitions/force_row_security.sql', target) }]

@@ -19,12 +19,12 @@ export interface IndexTemplate {
   /** What follows `create [unique] index … on … using `: from pg_get_indexdef, so it is PostgreSQL's own text. */
   readonly definition: string;
   readonly unique: boolean;
-  /** `p`, `u` or `x` when a constraint stands on it. */
+  /** `p` or `u` when a constraint stands on it. */
   readonly constraintType: string | null;
   readonly constraintDefinition: string | null;
   readonly tablespace: string | null;
   readonly isReplicaIdentity: boolean;
-  /** `name=value`, of the newest leaf's index where they differ from the parent's. */
+  /** `name=value`: those that the definition does not hold. */
   readonly options: readonly string[];
   readonly comment: string | null;
 }
@@ -45,11 +45,13 @@ export interface LeafTemplate {
   readonly owner: string;
   /** The role that makes the leaf; it owns it until it is given away. */
   readonly creator: string;
+  readonly columns: readonly string[];
   readonly comment: string | null;
   readonly replicaIdentity: string;
   readonly rowSecurity: boolean;
   readonly forceRowSecurity: boolean;
   readonly tablespace: string | null;
+  /** Null: that which a new table gets anyway. */
   readonly accessMethod: string | null;
   readonly unlogged: boolean;
   /** `name=value`, of the newest leaf: a partitioned table can have none itself (22023). */
@@ -77,7 +79,7 @@ export async function readLeafTemplate(
   table: PartitionedTable,
   leaves: readonly Leaf[],
 ): Promise<LeafTemplate> {
-  const newest = leaves.filter(({ state }) => state === 'attached').at(-1);
+  const newest = leaves.filter(({ state, isPlain }) => isPlain && state === 'attached').at(-1);
   const parent = String(table.oid);
   const model = String(newest?.oid ?? 0);
   const facts = await readTableFacts(session, parent, model);
@@ -99,12 +101,14 @@ async function readTableFacts(session: Session, parent: string, model: string): 
     select jsonb_build_object(
       'owner', pg_get_userbyid(p.relowner),
       'creator', current_user,
+      'columns', (select jsonb_agg(a.attname) from pg_attribute a where a.attrelid = p.oid and a.attnum > 0 and not a.attisdropped),
       'comment', obj_description(p.oid, 'pg_class'),
       'replicaIdentity', p.relreplident,
       'rowSecurity', p.relrowsecurity,
       'forceRowSecurity', p.relforcerowsecurity,
       'tablespace', (select t.spcname from pg_tablespace t where t.oid = p.reltablespace),
-      'accessMethod', (select a.amname from pg_am a where a.oid = coalesce(nullif(p.relam, 0), m.relam)),
+      'accessMethod', (select a.amname from pg_am a where a.oid = coalesce(nullif(p.relam, 0), m.relam)
+                          and a.amname <> current_setting('default_table_access_method')),
       'unlogged', coalesce(m.relpersistence = 'u', false),
       'options', coalesce(to_jsonb(m.reloptions), '[]'),
       'toastOptions', coalesce((select to_jsonb(t.reloptions) from pg_class t where t.oid = m.reltoastrelid), '[]'),
@@ -120,7 +124,7 @@ async function readTableFacts(session: Session, parent: string, model: string): 
                  'check', pg_get_expr(o.polwithcheck, o.polrelid)) order by o.polname)
           from pg_policy o where o.polrelid = p.oid), '[]')) as facts
       from pg_class p
-      left join pg_class m on m.oid = ${model}::oid and m.relkind = 'r'
+      left join pg_class m on m.oid = ${model}::oid
      where p.oid = ${parent}::oid`.execute(session.db);
   return (rows[0] as { facts: TableFacts }).facts;
 }
@@ -131,6 +135,7 @@ async function readIndexes(
   model: string,
 ): Promise<readonly IndexTemplate[]> {
   // The definition is cut behind a head whose text is known, so that no name in it can be mistaken for syntax.
+  // Exclusion constraints (17 and 18) are left to ATTACH, which takes none that is there (CompareIndexInfo) but makes another.
   const { rows } = await sql<{ index: IndexTemplate }>`
     select jsonb_build_object(
       'columns', (select jsonb_agg(coalesce(a.attname, 'expr') order by k.position)
@@ -145,18 +150,22 @@ async function readIndexes(
       'tablespace', (select t.spcname from pg_tablespace t where t.oid = i.reltablespace),
       'isReplicaIdentity', x.indisreplident,
       'options', coalesce((
-        select jsonb_agg(o) from pg_inherits h
-          join pg_index lx on lx.indexrelid = h.inhrelid and lx.indrelid = ${model}::oid
-          join pg_class li on li.oid = lx.indexrelid
-          cross join unnest(li.reloptions) o
-         where h.inhparent = i.oid and (i.reloptions is null or o <> all (i.reloptions))), '[]'),
+        select jsonb_agg(o) from (
+          -- Of the parent, where pg_get_constraintdef leaves them out; then of the newest leaf, which may differ.
+          select o from unnest(i.reloptions) o where c.oid is not null
+          union all
+          select o from pg_inherits h
+            join pg_index lx on lx.indexrelid = h.inhrelid and lx.indrelid = ${model}::oid
+            join pg_class li on li.oid = lx.indexrelid
+            cross join unnest(li.reloptions) o
+           where h.inhparent = i.oid and (i.reloptions is null or o <> all (i.reloptions))) s), '[]'),
       'comment', obj_description(i.oid, 'pg_class')) as index
       from pg_index x
       join pg_class i on i.oid = x.indexrelid
       join pg_class p on p.oid = x.indrelid
       join pg_namespace n on n.oid = p.relnamespace
-      left join pg_constraint c on c.conindid = x.indexrelid and c.conrelid = x.indrelid and c.contype in ('p', 'u', 'x')
-     where x.indrelid = ${parent}::oid and x.indislive
+      left join pg_constraint c on c.conindid = x.indexrelid and c.conrelid = x.indrelid and c.contype in ('p', 'u')
+     where x.indrelid = ${parent}::oid and x.indislive and not x.indisexclusion
      order by x.indisprimary desc, i.relname`.execute(session.db);
   return rows.map(({ index }) => index);
 }

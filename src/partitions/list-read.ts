@@ -53,7 +53,8 @@ async function statisticsQuery(
   table: PartitionedTable,
   withSizes: boolean,
 ): Promise<readonly PartitionStatistics[]> {
-  const { rows } = await sql<PartitionStatistics>`
+  // As text, since float8 is sent with as many digits as the role's extra_float_digits allows.
+  const { rows } = await sql<{ oid: number; rows: string | null; bytes: string | null }>`
     with recursive tree (root, oid) as (
       select i.inhrelid, i.inhrelid from pg_inherits i where i.inhparent = ${String(table.oid)}::oid
       union all
@@ -79,13 +80,20 @@ async function statisticsQuery(
         left join blocked b on b.oid = c.oid
         left join blocked tb on tb.oid = c.reltoastrelid and c.reltoastrelid <> 0
     )
-    select l.root::int8::text::float8 as oid,
-           case when bool_and(l.reltuples >= 0) then sum(l.reltuples)::float8 end as "rowsEstimate",
-           case when bool_and(l.measurable)
-                then sum(case when l.measurable then pg_total_relation_size(l.oid) end)::float8 end as bytes
-      from leaf l
-     group by l.root`.execute(session.db);
-  return rows;
+    select t.oid,
+           case when coalesce(bool_and(l.reltuples >= 0), true)
+                then coalesce(sum(l.reltuples::float8::numeric), 0)::text end as rows,
+           case when coalesce(bool_and(l.measurable), true)
+                then coalesce(sum(case when l.measurable then pg_total_relation_size(l.oid) end), 0)::text end as bytes
+      from tree t
+      left join leaf l on l.root = t.oid
+     where t.oid = t.root
+     group by t.oid`.execute(session.db);
+  return rows.map(({ oid, rows: estimate, bytes }) => ({
+    oid,
+    rowsEstimate: estimate === null ? null : Number(estimate),
+    bytes: bytes === null ? null : Number(bytes),
+  }));
 }
 
 /** How many rows DEFAULT holds; null rows: it could not be counted now. */

@@ -1,4 +1,4 @@
-import { nodeCrypto } from '../db/builtins.ts';
+import { nodeCrypto } from '../db/builtins/lazy.ts';
 
 /** PostgreSQL's limit for a name, in bytes of UTF-8: NAMEDATALEN - 1. */
 export const NAME_BYTES = 63;

@@ -11,6 +11,8 @@ export interface Leaf {
   readonly schema: string;
   readonly name: string;
   readonly range: Range;
+  /** It holds rows itself: it is neither partitioned further nor a foreign table. */
+  readonly isPlain: boolean;
   /**
    * `detach_pending`: an interrupted DETACH CONCURRENTLY. Its rows are invisible through the parent and inserts into its
    * range fail, yet its bounds are still taken (PostgreSQL 14 to 18).
@@ -36,6 +38,7 @@ interface PartitionRow {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
+  readonly plain: boolean;
   readonly bound: string;
   readonly pending: boolean;
 }
@@ -48,19 +51,21 @@ interface PartitionRow {
  */
 export async function readPartitions(session: Session, table: PartitionedTable): Promise<Partitions> {
   const { rows } = await sql<PartitionRow>`
-    select c.oid::int8::text::float8 as oid, n.nspname::text as schema, c.relname::text as name,
-           pg_get_expr(c.relpartbound, 0) as bound, i.inhdetachpending as pending
+    select c.oid, n.nspname::text as schema, c.relname::text as name,
+           c.relkind = 'r' as plain, pg_get_expr(c.relpartbound, 0) as bound, i.inhdetachpending as pending
       from pg_inherits i
       join pg_class c on c.oid = i.inhrelid
       join pg_namespace n on n.oid = c.relnamespace
      where i.inhparent = ${String(table.oid)}::oid and c.relispartition`.execute(session.db);
   const leaves: Leaf[] = [];
   let defaultPartition: DefaultPartition | null = null;
-  for (const { oid, schema, name, bound, pending } of rows) {
+  for (const { oid, schema, name, plain, bound, pending } of rows) {
     const parsed = parseBound(bound, `${schema}.${name}`);
     if (parsed.kind === 'default') defaultPartition = { oid, schema, name };
-    else
-      leaves.push({ oid, schema, name, range: parsed.range, state: pending ? 'detach_pending' : 'attached' });
+    else {
+      const state = pending ? 'detach_pending' : 'attached';
+      leaves.push({ oid, schema, name, range: parsed.range, isPlain: plain, state });
+    }
   }
   leaves.sort((a, b) => compare(a.range.lower, b.range.lower) || (a.name < b.name ? -1 : 1));
   return { leaves, default: defaultPartition };

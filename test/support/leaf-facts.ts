@@ -57,14 +57,14 @@ export async function tableFacts(sql: Sql, relation: string): Promise<TableFacts
       'triggers', coalesce((
         select jsonb_agg(jsonb_build_object('name', t.tgname, 'enabled', t.tgenabled,
                  'definition', pg_get_triggerdef(t.oid), 'cloned', t.tgparentid <> 0) order by t.tgname)
-          from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal), '[]'),
+          from pg_trigger t where t.tgrelid = c.oid and t.tgconstraint = 0), '[]'),
       'policies', coalesce((
         select jsonb_agg(jsonb_build_object('name', o.polname, 'permissive', o.polpermissive, 'command', o.polcmd,
                  'roles', (select jsonb_agg(r::regrole order by r) from unnest(o.polroles) r),
                  'using', pg_get_expr(o.polqual, c.oid), 'check', pg_get_expr(o.polwithcheck, c.oid)) order by o.polname)
           from pg_policy o where o.polrelid = c.oid), '[]'),
       'statistics', coalesce((
-        select jsonb_agg(regexp_replace(pg_get_statisticsobjdef(s.oid), '^CREATE STATISTICS \S+ ', '') order by 1)
+        select jsonb_agg(regexp_replace(pg_get_statisticsobjdef(s.oid), '^CREATE STATISTICS [^ ]+ ', '') order by 1)
           from pg_statistic_ext s where s.stxrelid = c.oid), '[]')) as facts
       from pg_class c where c.oid = ${relation}::regclass`;
   if (row === undefined) throw new Error(`There is no ${relation}.`);
