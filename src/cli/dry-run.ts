@@ -1,5 +1,6 @@
 import type { Step } from '../db/step.ts';
 import { openingStatements } from '../db/transaction.ts';
+import { printable } from './table.ts';
 
 /** Shows the steps as the `steps` of the JSON envelope. */
 export function stepsAsData(steps: readonly Step[]): readonly Step[] {
@@ -17,11 +18,12 @@ export function stepsAsScript(steps: readonly Step[], lockTimeoutMs: number): st
     const after = steps[at + 1];
     const begins = step.transaction !== null && before?.transaction !== step.transaction;
     const ends = step.transaction !== null && after?.transaction !== step.transaction;
-    if (begins || step.transaction === null) lines.push('', `-- ${step.title}`);
+    if (begins || step.transaction === null) lines.push('', `-- ${printable(step.title)}`);
     if (begins) {
       lines.push(...openingStatements({ access: 'read write', lockTimeoutMs }).map((sql) => `${sql};`));
     }
-    lines.push(...step.locks.map(({ relation, mode }) => `-- lock: ${mode} on ${relation}`));
+    // A line end in a name would end the comment, and psql would run what follows.
+    lines.push(...step.locks.map(({ relation, mode }) => `-- lock: ${mode} on ${printable(relation)}`));
     lines.push(`${step.sql};`);
     if (ends) lines.push('commit;');
   }

@@ -19,7 +19,7 @@ export interface ChangeOptions {
 }
 
 /** The table that partition commands work on when `--table` names none. */
-export const DEFAULT_TABLE = 'sensors_sensorreading';
+const DEFAULT_TABLE = 'sensors_sensorreading';
 
 /** Declares the options that every command has, on the program. */
 export function addGlobalOptions(program: Command): Command {

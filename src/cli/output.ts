@@ -1,5 +1,5 @@
 import type { Context } from './context.ts';
-import { type ErrorFacts, SensordbError } from './errors.ts';
+import { type ErrorFacts, failure, SensordbError } from './errors.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { type Style, styleOf } from './style.ts';
 
@@ -93,7 +93,7 @@ export function write(stream: Context['stdout'], text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
       if (error == null || (error as NodeJS.ErrnoException).code === 'EPIPE') resolve();
-      else reject(error);
+      else reject(failure('output_lost', `The output could not be written: ${error.message}.`));
     });
   });
 }

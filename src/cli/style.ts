@@ -21,11 +21,7 @@ export interface Style {
  *
  * NO_COLOR counts when it is not empty (no-color.org); FORCE_COLOR=0 means none.
  */
-export async function styleOf(
-  stream: OutputStream,
-  context: Context,
-  colorAllowed: boolean,
-): Promise<Style> {
+export async function styleOf(stream: OutputStream, context: Context, colorAllowed: boolean): Promise<Style> {
   const { env } = context;
   const isTerminal = stream.isTTY === true;
   return {

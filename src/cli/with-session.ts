@@ -6,6 +6,7 @@ import type { Context } from './context.ts';
 import { failure } from './errors.ts';
 import type { GlobalOptions } from './options.ts';
 import type { Warning } from './output.ts';
+import { startProgress } from './progress.ts';
 
 /** What a command works with once it is connected. */
 export interface Connected {
@@ -32,11 +33,32 @@ export async function withSession<T>(
   }
   const { startEmbedded } = await import('../db/embedded.ts');
   const directory = options.embedded === true ? undefined : options.embedded;
-  const server = await startEmbedded({ directory, signal: context.signal });
+  const server = await withProgress(context, options, 'Starting PostgreSQL', (onStep) =>
+    startEmbedded({ directory, signal: context.signal, onStep }),
+  );
   try {
     return await withConninfo(context, options, embeddedConninfo(server), work);
   } finally {
-    await server.stop();
+    const end = await server.stop();
+    if (end === 'left_running' && server.startedHere && options.quiet !== true) {
+      context.stderr.write(
+        `warning: PostgreSQL in ${server.dataDirectory} was left running: others are connected to it.\n`,
+      );
+    }
+  }
+}
+
+async function withProgress<T>(
+  context: Context,
+  options: GlobalOptions,
+  text: string,
+  work: (update: (text: string) => void) => Promise<T>,
+): Promise<T> {
+  const progress = await startProgress(text, options, context);
+  try {
+    return await work(progress.update);
+  } finally {
+    progress.stop();
   }
 }
 

@@ -16,8 +16,6 @@ export type LockTarget =
 // "SDB" in ASCII and a number: pg_locks shows them as classid.
 const CLASS_ID = { migrations: 0x53444201, table: 0x53444202 } as const;
 
-type RunOptions = Parameters<Run>[2];
-
 interface Key {
   readonly classId: number;
   /** An OID is unsigned, an int4 is not: those above 2^31 wrap. */
@@ -72,17 +70,12 @@ async function withPooledLock<T>(
   budget: LockBudget,
   work: (locked: Session) => Promise<T>,
 ): Promise<T> {
-  const holder = await session.openAnother();
+  const holder = await withinPoolWait(session, target, (signal) => session.openAnother(signal));
   try {
-    // Through the simple protocol the transaction keeps no snapshot, so that it holds no vacuum back.
-    const holderPid = await withinPoolWait(session, target, (options) =>
-      openHolder(session, holder, options),
-    );
+    const holderPid = await withinPoolWait(session, target, () => openHolder(session, holder));
     await poll(session, target, budget, () => tryLock(holder.run, 'pg_try_advisory_xact_lock', target));
     const assertLocked = () => assertHeld(holder, target);
-    const held = await withinPoolWait(session, target, (options) =>
-      isHeldBy(session, target, holderPid, options),
-    );
+    const held = await withinPoolWait(session, target, () => isHeldBy(session, target, holderPid));
     if (!held) throw notProvable(target);
     return await work({ ...session, assertLocked });
   } finally {
@@ -99,17 +92,13 @@ async function tryLock(run: Run, call: string, target: LockTarget): Promise<bool
 }
 
 /** Opens the transaction that is to hold the lock; gives the pid of the server process that it is pinned to. */
-async function openHolder(session: Session, holder: Connection, options: RunOptions): Promise<number> {
+async function openHolder(session: Session, holder: Connection): Promise<number> {
   // Through the simple protocol the transaction keeps no snapshot, so that it holds no vacuum back.
   const timeouts = ['idle_in_transaction_session_timeout'];
   if (session.server.versionNum >= 170_000) timeouts.push('transaction_timeout'); // New in PostgreSQL 17.
   const statements = ['begin', ...timeouts.map((name) => `set local ${name} to 0`)];
-  await holder.run(statements.join('; '), [], options);
-  const { rows } = await holder.run<{ pid: number }>(
-    'select pg_catalog.pg_backend_pid() as pid',
-    [],
-    options,
-  );
+  await holder.run(statements.join('; '));
+  const { rows } = await holder.run<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid');
   return rows[0]?.pid ?? 0;
 }
 
@@ -129,42 +118,45 @@ async function assertHeld(holder: Connection, target: LockTarget): Promise<void>
 /** Long enough for any pooler to hand out a connection that is free. */
 const POOL_WAIT_MS = 10_000;
 
-/** Gives a pooler so long to find a server for what is asked; a pool of one that is taken never does. */
+/**
+ * Gives a pooler so long to find a server for what is asked; a pool of one that is taken never does.
+ *
+ * It does not wait for what it gives up: PgBouncer (1.18) ignores a cancel request for a query that waits for a server.
+ */
 async function withinPoolWait<T>(
   session: Session,
   target: LockTarget,
-  ask: (options: RunOptions) => Promise<T>,
+  ask: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  const settled = new AbortController();
   const timeout = AbortSignal.timeout(POOL_WAIT_MS);
+  const signal = AbortSignal.any([timeout, session.signal]);
+  const givenUp = new Promise<never>((_resolve, reject) => {
+    const giveUp = () => reject(timeout.aborted ? notProvable(target) : signal.reason);
+    signal.addEventListener('abort', giveUp, { signal: settled.signal });
+  });
+  const answer = ask(signal);
+  answer.catch(() => {}); // Perhaps it fails when nobody waits for it any more.
   try {
-    return await ask({ signal: AbortSignal.any([timeout, session.signal]) });
-  } catch (thrown) {
-    if (session.signal.aborted || !timeout.aborted) throw thrown;
-    throw notProvable(target, thrown);
+    return await Promise.race([givenUp, answer]);
+  } finally {
+    settled.abort();
   }
 }
 
 /** Looks from the working connection whether that process is seen to hold the lock: both must be in one database. */
-async function isHeldBy(
-  session: Session,
-  target: LockTarget,
-  pid: number,
-  options: RunOptions,
-): Promise<boolean> {
+async function isHeldBy(session: Session, target: LockTarget, pid: number): Promise<boolean> {
   const { rows } = await session.run<{ held: boolean }>(
     `select exists (select from pg_catalog.pg_locks l
        where ${isTarget(target)} and l.pid operator(pg_catalog.=) ${pid}) as held`,
-    [],
-    options,
   );
   return rows[0]?.held === true;
 }
 
-function notProvable(target: LockTarget, cause?: unknown): Error {
+function notProvable(target: LockTarget): Error {
   return usageError('lock_not_provable', `The pooler lets no lock on ${subject(target)} be held and seen.`, {
     object: subject(target),
     hint: 'Connect to PostgreSQL directly, or through a pool in session mode with at least two connections.',
-    cause,
   });
 }
 

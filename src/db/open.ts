@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type postgres from 'postgres';
 import { connectionError, type SensordbError } from '../cli/errors.ts';
-import { nodeDns } from './builtins.ts';
+import { nodeDns } from './builtins/lazy.ts';
 import type { Conninfo, Endpoint, TargetSessionAttrs } from './conninfo/types.ts';
 import { type Attempt, type AttemptHooks, tryAddress } from './open/attempt.ts';
 import { type Attempted, joinFailures, networkFailure } from './open/failures.ts';

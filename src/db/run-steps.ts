@@ -2,7 +2,8 @@ import { busyError } from '../cli/errors.ts';
 import { type Blocker, describeBlocker, findBlockers } from './blockers.ts';
 import { backoff, type LockBudget } from './budget.ts';
 import type { Session } from './session.ts';
-import { explainServerError, SQLSTATE, sqlstateOf } from './sqlstate.ts';
+import { explainServerError, isServerError, SQLSTATE, sqlstateOf } from './sqlstate.ts';
+import { locate } from './statements.ts';
 import type { Step, StepLock } from './step.ts';
 import { inTransaction, reading } from './transaction.ts';
 
@@ -71,10 +72,19 @@ async function sendAll(session: Session, steps: readonly Step[], lockTimeoutMs: 
       try {
         await session.run(step.sql);
       } catch (thrown) {
-        throw explainServerError(thrown, step.title, step.locks[0]?.relation);
+        throw explainServerError(thrown, `${step.title}${placeOf(step, thrown)}`, step.locks[0]?.relation);
       }
     }
   });
+}
+
+/** Says in which file and line an error lies: where the server points to, or else where the statement begins. */
+function placeOf({ source }: Step, thrown: unknown): string {
+  if (source === undefined || !isServerError(thrown)) return '';
+  const { file, text, offset } = source;
+  const line =
+    thrown.position === undefined ? source.line : locate(text, Number(thrown.position), offset).line;
+  return `: ${file}:${line}`;
 }
 
 async function waitForQuiet(

@@ -5,10 +5,12 @@ import { openSql, type Run } from './open.ts';
 import type { Database } from './tables.ts';
 
 /** What is asked of the server once, when the connection is made. */
-export interface ServerFacts {
+interface ServerFacts {
   /** server_version_num, such as 180004. */
   readonly versionNum: number;
   readonly inRecovery: boolean;
+  /** default_transaction_read_only, as set for the role, the database or the session. */
+  readonly readOnly: boolean;
   readonly user: string;
   readonly database: string;
   /** The schemas of the role's own search_path that exist, in its order, without the implicit ones. */
@@ -94,7 +96,8 @@ const SERVER_FACTS = `
          current_user::pg_catalog.text as "user",
          pg_catalog.current_database()::pg_catalog.text as "database",
          pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text as "searchPath",
-         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) as "epoch"`;
+         pg_catalog.current_setting('default_transaction_read_only') as "readOnly",
+         pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD"T"HH24:MI:SS.MSOF') as "clock"`;
 
 interface ServerFactsRow {
   readonly backendPid: number;
@@ -103,7 +106,8 @@ interface ServerFactsRow {
   readonly user: string;
   readonly database: string;
   readonly searchPath: string;
-  readonly epoch: number;
+  readonly readOnly: string;
+  readonly clock: string;
 }
 
 async function readServerFacts(run: Run): Promise<ServerFacts & { backendPid: number }> {
@@ -111,6 +115,12 @@ async function readServerFacts(run: Run): Promise<ServerFacts & { backendPid: nu
     rows: [row],
   } = await run<ServerFactsRow>(SERVER_FACTS);
   if (row === undefined) throw new Error('The server sent no row for its facts.');
-  const { searchPath, epoch, ...facts } = row;
-  return { ...facts, searchPath: JSON.parse(searchPath) as string[], clockMs: epoch * 1000 };
+  const { searchPath, readOnly, clock, ...facts } = row;
+  return {
+    ...facts,
+    searchPath: JSON.parse(searchPath) as string[],
+    readOnly: readOnly === 'on',
+    // TimeZone is UTC by our own startup parameter. Text, since extra_float_digits may round a number of seconds.
+    clockMs: Date.parse(clock.replace(/\+00$/, 'Z')),
+  };
 }

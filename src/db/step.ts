@@ -17,4 +17,16 @@ export interface Step {
   readonly transaction: number | null;
   /** The strongest lock on each relation that exists before the step. */
   readonly locks: readonly StepLock[];
+  /** Where the statement stands, if it is one of a file that users read: an error is reported at its line. */
+  readonly source?: StepSource;
+}
+
+/** A statement's place in an SQL file. */
+interface StepSource {
+  readonly file: string;
+  /** The file's text with its placeholders filled in, and where in it the statement begins. */
+  readonly text: string;
+  readonly offset: number;
+  /** The line of the statement's first word. */
+  readonly line: number;
 }

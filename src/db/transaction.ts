@@ -1,3 +1,4 @@
+import { failure, SensordbError } from '../cli/errors.ts';
 import { quoteLiteral } from './quote.ts';
 import type { Session } from './session.ts';
 import { explainServerError } from './sqlstate.ts';
@@ -39,7 +40,7 @@ export async function inTransaction<T>(
   await session.assertLocked();
   let result: T;
   try {
-    await session.run(openingStatements(options).join('; '));
+    await open(session, options);
     result = await work();
     // Not sent, COMMIT would leave the transaction open, for the next one to commit.
     session.signal.throwIfAborted();
@@ -50,6 +51,22 @@ export async function inTransaction<T>(
   }
   await session.run('commit');
   return result;
+}
+
+async function open(session: Session, options: TransactionOptions): Promise<void> {
+  try {
+    await session.run(openingStatements(options).join('; '));
+  } catch (thrown) {
+    // PgBouncer in statement mode answers BEGIN by ending the connection.
+    const refused =
+      session.pooled && thrown instanceof SensordbError && thrown.facts.code === 'connection_lost';
+    if (!refused) throw thrown;
+    throw failure('connection_lost', thrown.message, {
+      sqlstate: thrown.facts.sqlstate ?? undefined,
+      hint: 'A pooler in statement mode allows no transactions: connect directly, or through one in transaction mode. Otherwise run it again.',
+      cause: thrown,
+    });
+  }
 }
 
 /** How long a read waits for a lock: only what somebody locks whose table is being read at that very moment. */

@@ -1,5 +1,5 @@
 import { failure } from '../cli/errors.ts';
-import { nodeCrypto } from '../db/builtins.ts';
+import { nodeCrypto } from '../db/builtins/lazy.ts';
 import { listSqlFiles, readSqlFile } from '../db/sql-files.ts';
 import { normalizeSql } from '../db/statements.ts';
 

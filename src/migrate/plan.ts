@@ -11,7 +11,7 @@ export interface AppliedMigration {
 }
 
 /** What keeps the history and the files from being one story. */
-export interface MigrationProblem {
+interface MigrationProblem {
   readonly version: number;
   readonly name: string;
   readonly problem: 'changed' | 'missing' | 'out_of_order';

@@ -17,7 +17,8 @@ export function migrationSteps(
   transaction: number,
 ): readonly Step[] {
   const values = file.file.startsWith('migrations/') ? { schema: target.schema } : {};
-  const filled = fillTemplate(file.text, values, { file: `sql/${file.file}` });
+  const path = `sql/${file.file}`;
+  const filled = fillTemplate(file.text, values, { file: path });
   const note = sqlStatement('state/insert_migration.sql', {
     schema_name: target.schema,
     version: String(file.version),
@@ -25,13 +26,17 @@ export function migrationSteps(
     checksum: file.checksum,
     tool_version: target.toolVersion,
   });
-  const statements = [...splitStatements(filled, `sql/${file.file}`).map(({ sql }) => sql), note];
-  return statements.map((sql) => ({
-    title: `Apply migration ${String(file.version).padStart(4, '0')} ${file.name}`,
-    sql,
-    transaction,
-    locks: [],
-  }));
+  const title = `Apply migration ${String(file.version).padStart(4, '0')} ${file.name}`;
+  return [
+    ...splitStatements(filled, path).map(({ sql, offset, line }) => ({
+      title,
+      sql,
+      transaction,
+      locks: [],
+      source: { file: path, text: filled, offset, line },
+    })),
+    { title, sql: note, transaction, locks: [] },
+  ];
 }
 
 /** Makes the step that creates sensordb's own schema. */

@@ -1,13 +1,16 @@
 import type { Context } from '../cli/context.ts';
 import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
+import { failure, SensordbError } from '../cli/errors.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { budgetOf, type ChangeOptions, type GlobalOptions } from '../cli/options.ts';
 import { type Outcome, toSensordbError, type Warning } from '../cli/output.ts';
 import { startProgress } from '../cli/progress.ts';
 import { withSession } from '../cli/with-session.ts';
 import { withLock } from '../db/lock.ts';
+import { quoteIdentifier } from '../db/quote.ts';
 import { type RunOptions, runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { type MigrationFile, readMigrationFiles } from './files.ts';
@@ -99,12 +102,28 @@ async function applyAll(
       await runTransaction(session, migrationSteps(file, { schema, toolVersion: context.version }, 1), run);
       applied.push(file);
     } catch (thrown) {
-      const error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+      const error = toSensordbError(
+        session.signal.aborted ? session.signal.reason : explainDenied(thrown, session, schema),
+      );
       const outcome = outcomeOf({ schema, stateOnly: false, madeState, applied }, warnings);
       return { ...outcome, exitCode: error.exitCode, error: error.facts };
     }
   }
   return outcomeOf({ schema, stateOnly: false, madeState, applied }, warnings);
+}
+
+/** Adds to a missing privilege which one it most likely is; an error of another kind stays as it is. */
+function explainDenied(thrown: unknown, session: Session, schema: string): unknown {
+  if (!(thrown instanceof SensordbError) || sqlstateOf(thrown) !== SQLSTATE.insufficientPrivilege) {
+    return thrown;
+  }
+  const { user } = session.server;
+  return failure('insufficient_privilege', thrown.message, {
+    sqlstate: SQLSTATE.insufficientPrivilege,
+    object: schema,
+    hint: `Role ${user} must own what is changed, and have GRANT USAGE, CREATE ON SCHEMA ${quoteIdentifier(schema)} TO ${quoteIdentifier(user)}.`,
+    cause: thrown,
+  });
 }
 
 function outcomeOf(view: UpView, warnings: readonly Warning[]): Outcome {

@@ -21,7 +21,6 @@ import { INTERVALS, type Interval } from '../time/periods.ts';
 import { compare } from './coverage.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
 import { type Conflict, runwayAfter } from './ensure-plan.ts';
-import { requireReadWrite } from './ensure-read.ts';
 import { renderEnsure } from './ensure-render.ts';
 import type { EnsureRequest, Horizon } from './ensure-sketch.ts';
 import { runwayData } from './runway.ts';
@@ -76,10 +75,7 @@ export async function ensureCommand(context: Context, options: EnsureOptions): P
   const budget = budgetOf(options);
   return await withSession(context, options, async ({ session, warnings }) => {
     requireWritable(session);
-    const table = await reading(session, async () => {
-      await requireReadWrite(session);
-      return await readPartitionedTable(session, options.table);
-    });
+    const table = await reading(session, () => readPartitionedTable(session, options.table));
     const startedAt = context.now();
     const now = fromDate(startedAt);
     const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);

@@ -93,27 +93,6 @@ export async function readDefaultRows(
 }
 
 /**
- * Throws `read_only` (exit 1) when the session's own setting is to write nothing, though a transaction could override it.
- *
- * Whoever set it for a role or a database meant it.
- */
-export async function requireReadWrite(session: Session): Promise<void> {
-  const { rows } = await sql<{ setting: string }>`
-    select current_setting('default_transaction_read_only') as setting`.execute(session.db);
-  if (rows[0]?.setting !== 'on') return;
-  const { user, database } = session.server;
-  throw failure(
-    'read_only',
-    `Role ${user} is set to read only in database ${database}: nothing can be made.`,
-    {
-      sqlstate: SQLSTATE.readOnlyTransaction,
-      object: database,
-      hint: 'Take default_transaction_read_only off the role, the database or PGOPTIONS, or connect as another role.',
-    },
-  );
-}
-
-/**
  * Makes sure that the role may make leaves, before anything is changed; throws `insufficient_privilege` (exit 1).
  *
  * CREATE and ATTACH want CREATE on the schema and the rights of the table's owner; GRANT ALL is not enough.

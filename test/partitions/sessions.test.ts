@@ -107,7 +107,16 @@ const EVIL = `
   create table if not exists evil.t (at timestamptz) partition by range (at);
   create or replace function evil.fooled() returns bool language plpgsql as
     $$ begin raise exception 'fooled'; end $$;
-  ${['name, name', 'name, text', 'oid, oid', 'int4, int4', 'int2, int2', '"char", "char"', 'bool, bool']
+  ${[
+    'text, text',
+    'name, name',
+    'name, text',
+    'oid, oid',
+    'int4, int4',
+    'int2, int2',
+    '"char", "char"',
+    'bool, bool',
+  ]
     .map((types) => {
       const [left, right] = types.split(', ');
       return `create or replace function evil.compare(${left}, ${right}) returns bool language sql as 'select evil.fooled()';

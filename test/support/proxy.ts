@@ -19,7 +19,7 @@ export interface ProxyHooks {
 }
 
 /** A proxy between a client and a PostgreSQL server. */
-export interface Proxy {
+export interface StatementProxy {
   /** A conninfo URL that leads through the proxy. */
   readonly url: string;
   /** The texts of the statements so far. */
@@ -28,13 +28,14 @@ export interface Proxy {
 }
 
 /** Starts a proxy for the server and the database of a conninfo URL, without TLS. */
-export async function startProxy(url: string, hooks: ProxyHooks = {}): Promise<Proxy> {
+export async function startProxy(url: string, hooks: ProxyHooks = {}): Promise<StatementProxy> {
   const statements: string[] = [];
   const sockets = new Set<Socket>();
   const listener = createServer((client) => {
     const server = createConnection(serverAddress(url));
     for (const socket of [client, server]) {
       sockets.add(socket);
+      socket.setNoDelay(true);
       socket.on('error', () => {});
       socket.on('close', () => {
         client.destroy();

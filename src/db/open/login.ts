@@ -21,8 +21,9 @@ export interface Login {
 }
 
 // Sent by the simple protocol, for poolers; its answers are for target_session_attrs.
+// Every name is qualified, operators too: it runs under the role's own search_path, which may be hostile.
 const FIRST_QUERY = `select pg_catalog.pg_is_in_recovery() as in_recovery,
-  pg_catalog.current_setting('transaction_read_only') = 'on' as read_only`;
+  pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' as read_only`;
 
 const ignore = () => {};
 

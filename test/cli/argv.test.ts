@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import { commandFirst } from '../../src/cli/argv.ts';
+import { processContext } from '../../src/cli/context.ts';
+import { buildProgram } from '../../src/program.ts';
+
+const context = processContext('0.0.0', new AbortController().signal);
+const program = buildProgram(
+  context,
+  () => {},
+  async () => 0,
+);
+
+it.each([
+  ['--embedded migrate up', 'migrate up --embedded'],
+  ['migrate --embedded up', 'migrate up --embedded'],
+  ['migrate up --embedded', 'migrate up --embedded'],
+  ['--embedded data migrate up', 'migrate up --embedded=data'],
+  ['--embedded=data migrate up', 'migrate up --embedded=data'],
+  ['migrate up --embedded data', 'migrate up --embedded=data'],
+  ['--embedded --json migrate up', 'migrate up --embedded --json'],
+  ['--embedded ./up migrate up', 'migrate up --embedded=./up'],
+  ['--table t partitions --json list', 'partitions list --table t --json'],
+  ['-t t partitions list', 'partitions list -t t'],
+  ['--table list partitions list', 'partitions list --table list'],
+  ['--table=t partitions list', 'partitions list --table=t'],
+  ['partitions ensure --months 3 -n', 'partitions ensure --months 3 -n'],
+  ['-n --months 3 partitions ensure', 'partitions ensure -n --months 3'],
+  ['--unknown partitions list', 'partitions list --unknown'],
+  ['--url', '--url'],
+  ['-- partitions list', '-- partitions list'],
+  ['help partitions ensure', 'help partitions ensure'],
+  ['', ''],
+])('%j is read as %j', (given, read) => {
+  const words = (text: string) => text.split(' ').filter((word) => word !== '');
+  expect(commandFirst(program, words(given))).toEqual(words(read));
+});

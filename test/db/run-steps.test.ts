@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createBudget } from '../../src/db/budget.ts';
+import { resolveConninfo } from '../../src/db/conninfo/resolve.ts';
+import { runTransaction } from '../../src/db/run-steps.ts';
+import { connect, type Session } from '../../src/db/session.ts';
+import type { Step } from '../../src/db/step.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+let database: TestDatabase;
+let session: Session;
+beforeAll(async () => {
+  database = await createDatabase();
+  const signal = new AbortController().signal;
+  session = await connect(resolveConninfo({ url: database.url, env: {} }), { signal, onNotice: () => {} });
+});
+afterAll(async () => {
+  await session.close();
+  await database.drop();
+});
+
+const run = (steps: readonly Step[]) =>
+  runTransaction(session, steps, { budget: createBudget(100, 0), onWait: () => {} });
+
+function step(sql: string, text: string): Step {
+  const offset = text.indexOf(sql);
+  const line = text.slice(0, offset).split('\n').length;
+  return {
+    title: 'Try',
+    sql,
+    transaction: 1,
+    locks: [],
+    source: { file: 'sql/file.sql', text, offset, line },
+  };
+}
+
+it('reports an error at the line that the server points to', async () => {
+  const sql = "select 'ü€😀',\n  2,\n  nonsense";
+  const text = `-- A comment.\nselect 1;\n${sql};\n`;
+  await expect(run([step('select 1', text), step(sql, text)])).rejects.toMatchObject({
+    facts: {
+      code: 'sql_error',
+      sqlstate: '42703',
+      message: 'Try: sql/file.sql:5: column "nonsense" does not exist.',
+    },
+  });
+});
+
+it('reports an error that the server points nowhere with at the line of its statement', async () => {
+  const sql = 'create schema\n  public';
+  await expect(run([step(sql, `select 1;\n\n${sql};\n`)])).rejects.toMatchObject({
+    facts: { message: 'Try: sql/file.sql:3: schema "public" already exists.' },
+  });
+});
+
+it('rolls the whole transaction back when a later step fails', async () => {
+  const good: Step = { title: 'Make', sql: 'create table public.t ()', transaction: 1, locks: [] };
+  await expect(run([good, { ...good, sql: 'select 1 / 0' }])).rejects.toMatchObject({
+    facts: { sqlstate: '22012', message: 'Make: division by zero.' },
+  });
+  expect(await database.sql`select to_regclass('public.t') as t`).toEqual([{ t: null }]);
+  await run([good]);
+  expect(await database.sql`select to_regclass('public.t')::text as t`).toEqual([{ t: 't' }]);
+});

@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCli } from '../support/cli.ts';
+import { until } from '../support/live.ts';
+import { startProxy } from '../support/proxy.ts';
+import { dumpSchema } from '../support/schema-dump.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createDatabase();
+});
+afterEach(() => database.drop());
+
+const NAMES = [
+  'sensors_device',
+  'sensors_sensorreading',
+  'sensors_sensoraggregate',
+  'orders_order',
+  'orders_orderlineitem',
+  'orders_payment',
+];
+const ALL = NAMES.map((name, at) => ({ version: at + 1, name }));
+
+function migrate(words: readonly string[], url = database.url) {
+  return runCli(['migrate', ...words, '--json'], { url });
+}
+
+async function tables(schema = 'public'): Promise<readonly string[]> {
+  const rows = await database.sql<{ name: string }[]>`
+    select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = ${schema} and c.relkind in ('r', 'p') and not c.relispartition order by 1`;
+  return rows.map(({ name }) => name);
+}
+
+describe('migrate up', () => {
+  it('applies what is pending, once', async () => {
+    const first = await migrate(['up']);
+    expect(first.exitCode).toBe(0);
+    expect(first.json()).toMatchObject({ changed: true, data: { schema: 'public', applied: ALL } });
+    expect(await tables()).toEqual([...NAMES].sort());
+    const second = await migrate(['up']);
+    expect(second.exitCode).toBe(0);
+    expect(second.json()).toMatchObject({ changed: false, data: { applied: [], stateUpdated: false } });
+  });
+
+  it('with --dry-run prints what a run would do, with the transactions, and changes nothing', async () => {
+    const { exitCode, json } = await migrate(['up', '--dry-run']);
+    expect(exitCode).toBe(0);
+    expect(json().changed).toBe(false);
+    expect(json().data.applied).toEqual(ALL);
+    const { steps } = json().data;
+    expect(new Set(steps.map(({ transaction }: { transaction: number }) => transaction)).size).toBe(7);
+    expect(Object.keys(steps[0])).toEqual(['title', 'sql', 'transaction', 'locks']);
+    expect(await database.sql`select from pg_namespace where nspname = 'sensordb'`).toHaveLength(0);
+    for (const { sql } of steps) await database.sql.unsafe(sql);
+    const byHand = await dumpSchema(database.sql, 'public');
+    const other = await createDatabase();
+    await migrate(['up'], other.url);
+    expect(byHand).toBe(await dumpSchema(other.sql, 'public'));
+    await other.drop();
+  });
+
+  it("with --state-only makes the tool's own schema alone", async () => {
+    const { exitCode, json } = await migrate(['up', '--state-only']);
+    expect(exitCode).toBe(0);
+    expect(json()).toMatchObject({ changed: false, data: { applied: [], stateUpdated: true } });
+    expect(await tables()).toEqual([]);
+    expect(await tables('sensordb')).toEqual(['migration', 'run_log']);
+  });
+
+  it.each(['we.ird "schema"', 'UPPER', "it's", '100% %s $1 \\ :x'])('works in schema %j', async (schema) => {
+    await database.sql.unsafe(`create schema "${schema.replaceAll('"', '""')}"`);
+    expect((await migrate(['up', '--schema', schema])).exitCode).toBe(0);
+    expect(await tables(schema)).toEqual([...NAMES].sort());
+    expect(await tables()).toEqual([]);
+    const status = await migrate(['status', '--schema', schema, '--check']);
+    expect([status.exitCode, status.json().data.applied.length]).toEqual([0, NAMES.length]);
+    expect((await migrate(['status', '--check'])).exitCode).toBe(3);
+  });
+
+  it.each([
+    ['nowhere', 'unknown_schema'],
+    ['sensordb', 'bad_schema'],
+    ['pg_catalog', 'bad_schema'],
+  ])('refuses schema %s', async (schema, code) => {
+    const { exitCode, json } = await migrate(['up', '--schema', schema]);
+    expect([exitCode, json().error?.code]).toEqual([2, code]);
+  });
+
+  it('run twice at once applies each migration once', async () => {
+    const results = await Promise.all([1, 2, 3].map(() => migrate(['up'])));
+    expect(results.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0]);
+    const applied = results.flatMap(({ json }) => json().data.applied);
+    expect(applied.map(({ version }) => version).sort()).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('reads the history under the lock: what another run applied meanwhile is not applied again', async () => {
+    await migrate(['up', '--state-only']);
+    const holder = database.connect();
+    await holder`select pg_advisory_lock(1396982273, 0)`;
+    const proxy = await startProxy(database.url);
+    const waiting = migrate(['up'], proxy.url);
+    await until('the run asks for the lock', () =>
+      proxy.statements.some((text) => text.includes('try_advisory_lock')),
+    );
+    // Stands for the run that holds the lock: it brings in tables and history.
+    for (const { sql } of (await migrate(['up', '--dry-run'])).json().data.steps) await holder.unsafe(sql);
+    await holder`select pg_advisory_unlock_all()`;
+    const { exitCode, json } = await waiting;
+    expect([exitCode, json().data.applied]).toEqual([0, []]);
+    await proxy.close();
+  });
+
+  it('that may not wait for the lock is busy', async () => {
+    const holder = database.connect();
+    await holder`select pg_advisory_lock(1396982273, 0)`;
+    const { exitCode, json } = await migrate(['up', '--wait', '0s']);
+    expect([exitCode, json().error?.code]).toEqual([5, 'locked']);
+  });
+});
+
+describe('a migration that fails', () => {
+  it('leaves nothing of itself, and all before it; the error has file and line', async () => {
+    await database.sql`create table orders_orderlineitem (id int)`;
+    const { exitCode, json } = await migrate(['up']);
+    expect(exitCode).toBe(1);
+    const { changed, data, error } = json();
+    expect([changed, data.applied]).toEqual([true, ALL.slice(0, 4)]);
+    expect(error).toMatchObject({ code: 'sql_error', sqlstate: '42P07' });
+    const file = 'sql/migrations/0005_orders_orderlineitem.sql';
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    const line = text.split('\n').findIndex((words) => words.startsWith('create table')) + 1;
+    expect(error?.message).toBe(
+      `Apply migration 0005 orders_orderlineitem: ${file}:${line}: relation "orders_orderlineitem" already exists.`,
+    );
+    const log = await database.sql`select exit_code, changed from sensordb.run_log`;
+    expect([...log]).toEqual([{ exit_code: 1, changed: true }]);
+    await database.sql`drop table orders_orderlineitem`;
+    const again = await migrate(['up']);
+    expect([again.exitCode, again.json().data.applied]).toEqual([0, ALL.slice(4)]);
+  });
+});
