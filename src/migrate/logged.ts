@@ -1,6 +1,6 @@
 import type { ExitCode } from '../cli/exit-codes.ts';
 import { EXIT } from '../cli/exit-codes.ts';
-import { toSensordbError } from '../cli/output.ts';
+import { type Outcome, toSensordbError } from '../cli/output.ts';
 import { finishRun, logRun, type RunEnd, type RunStart } from '../db/run-log.ts';
 import type { RunOptions } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
@@ -14,6 +14,12 @@ const NOT_READY: ReadonlySet<string | null> = new Set([
   SQLSTATE.insufficientPrivilege,
 ]);
 
+/** What is written of an outcome at the end of a run: its exit code, and the named keys of its data. */
+function endOf({ exitCode, changed, data, error }: Outcome, keys: readonly string[]): RunEnd {
+  const kept = Object.fromEntries(keys.map((key) => [key, data[key]]));
+  return { exitCode, changed, result: { ...kept, error } };
+}
+
 /**
  * Notes a run that found nothing to do: one line in the run log, all at once.
  *
@@ -22,9 +28,11 @@ const NOT_READY: ReadonlySet<string | null> = new Set([
 export async function logIdleRun(
   session: Session,
   start: RunStart,
-  end: RunEnd,
   options: RunOptions,
-): Promise<void> {
+  outcome: Outcome,
+  keys: readonly string[],
+): Promise<Outcome> {
+  const end = endOf(outcome, keys);
   try {
     await logRun(session, start, end);
   } catch (thrown) {
@@ -32,29 +40,38 @@ export async function logIdleRun(
     await ensureOwnState(session, options, start.toolVersion);
     await logRun(session, start, end);
   }
+  return outcome;
 }
 
 /**
  * Does a run's work between its two lines in the run log: one before, one after, also when it fails or is interrupted.
  *
- * A run that is killed leaves the first, without an end.
+ * A run that is killed leaves the first, without an end. Work that is done stays done and is reported even when the
+ * end cannot be written.
  */
-export async function loggedRun<T>(
+export async function loggedRun(
   session: Session,
   start: RunStart,
   options: RunOptions,
-  work: () => Promise<{ readonly value: T; readonly end: RunEnd }>,
-): Promise<T> {
+  work: () => Promise<Outcome>,
+  keys: readonly string[],
+): Promise<Outcome> {
   await ensureOwnState(session, options, start.toolVersion);
   const id = await logRun(session, start, null);
+  let outcome: Outcome;
   try {
-    const { value, end } = await work();
-    await finishRun(session, id, end);
-    return value;
+    outcome = await work();
   } catch (thrown) {
     // The reason itself goes to the user; a log that cannot be written does not replace it.
     await finishRun(session, id, failed(session, thrown)).catch(() => {});
     throw thrown;
+  }
+  try {
+    await finishRun(session, id, endOf(outcome, keys));
+    return outcome;
+  } catch (thrown) {
+    const message = `The end of this run was not written to sensordb.run_log: ${toSensordbError(thrown).message}`;
+    return { ...outcome, warnings: [...outcome.warnings, { code: 'run_log_not_written', message }] };
   }
 }
 

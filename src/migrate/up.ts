@@ -15,7 +15,7 @@ import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { type MigrationFile, readMigrationFiles } from './files.ts';
 import { readHistory, readStateFacts } from './history.ts';
-import { loggedRun } from './logged.ts';
+import { loggedRun, logIdleRun } from './logged.ts';
 import { type MigrationState, planMigrations } from './plan.ts';
 import { renderUp, type UpView } from './render.ts';
 import { readTargetSchema } from './schema.ts';
@@ -72,9 +72,6 @@ async function upLocked(context: Context, session: Session, up: UpContext): Prom
   // Read under the lock: another run may have applied some while this one waited.
   const state = await reading(session, () => readApplicationState(session, schema));
   refuseProblems(state);
-  if (state.pending.length === 0) {
-    return outcomeOf({ schema, stateOnly: false, madeState, applied: [] }, warnings);
-  }
   const start = {
     command: 'migrate up',
     table: null,
@@ -82,12 +79,16 @@ async function upLocked(context: Context, session: Session, up: UpContext): Prom
     startedAt: context.now(),
     toolVersion: context.version,
   };
-  return await loggedRun(session, start, run, async () => {
-    const outcome = await applyAll(context, session, state.pending, up);
-    const { exitCode, changed, data, error } = outcome;
-    return { value: outcome, end: { exitCode, changed, result: { applied: data.applied, error } } };
-  });
+  if (state.pending.length === 0) {
+    const outcome = outcomeOf({ schema, stateOnly: false, madeState, applied: [] }, warnings);
+    return await logIdleRun(session, start, run, outcome, LOGGED);
+  }
+  const work = () => applyAll(context, session, state.pending, up);
+  return await loggedRun(session, start, run, work, LOGGED);
 }
+
+/** The keys of the outcome's data that the run log keeps. */
+const LOGGED = ['applied'];
 
 async function applyAll(
   context: Context,

@@ -37,7 +37,7 @@ export interface EnsureOptions extends GlobalOptions, ChangeOptions {
 }
 
 /** Reads what was asked for; throws usage errors before anything is connected. */
-export function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
+function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
   const given: Horizon[] = [];
   for (const [unit, text] of [
     ['month', options.months],
@@ -123,24 +123,21 @@ async function ensureLocked(
   const finish = (result: EnsureResult): Outcome => outcomeOf(prepared, result, now, warnings);
   if (prepared.work.length === 0) {
     const outcome = finish({ created: [], conflicts: prepared.plan.conflicts, error: null });
-    await logIdleRun(session, start, endOf(outcome), run);
-    return outcome;
+    return await logIdleRun(session, start, run, outcome, LOGGED);
   }
-  return await loggedRun(session, start, run, async () => {
+  const work = async (): Promise<Outcome> => {
     let made = 0;
     const result = await runEnsure(session, prepared, run, (leaf) => {
       made += 1;
       update(`Creating ${leaf.name} (${made} of ${prepared.work.length})`);
     });
-    const outcome = finish(result);
-    return { value: outcome, end: endOf(outcome) };
-  });
+    return finish(result);
+  };
+  return await loggedRun(session, start, run, work, LOGGED);
 }
 
-function endOf({ exitCode, changed, data, error }: Outcome) {
-  const { created, conflicts } = data;
-  return { exitCode, changed, result: { created, conflicts, error } };
-}
+/** The keys of the outcome's data that the run log keeps. */
+const LOGGED = ['created', 'conflicts'];
 
 function argumentsOf(options: EnsureOptions): Readonly<Record<string, unknown>> {
   const { months, weeks, days, until, from, interval, table, lockTimeout, wait } = options;

@@ -8,7 +8,7 @@ import { fitName } from './names.ts';
 import { coveredRanges, type DefaultPartition, type Leaf, type Partitions } from './read.ts';
 
 /** Why a period could not be given its leaf. */
-export type ConflictReason = 'name_taken' | 'rows_in_default' | 'detach_pending' | 'overlap';
+type ConflictReason = 'name_taken' | 'rows_in_default' | 'detach_pending' | 'overlap';
 
 /** A range that stays without a leaf, why, and what to do about it. */
 export interface Conflict {
@@ -34,7 +34,7 @@ export interface NewLeaf {
 }
 
 /** What has a name that a new leaf would get. */
-export interface TakenName {
+interface TakenName {
   /** `table`, `view`, `type`, … */
   readonly kind: string;
   /** Of which table it is a partition, qualified; null: of none. */

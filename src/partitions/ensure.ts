@@ -52,10 +52,14 @@ export async function prepareEnsure(
   const defaultRows = await countDefaultRows(session, table, partitions, sketch.holes, options);
   const plan = planEnsure(table, sketch, partitions, { taken, defaultRows });
   if (plan.create.length === 0) return { table, partitions, plan, work: [] };
-  const template = await reading(session, async () => {
-    await requirePrivileges(session, table);
-    return await readLeafTemplate(session, table, partitions.leaves);
-  });
+  // pg_get_indexdef and the like take ACCESS SHARE on the parent and its indexes.
+  const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' as const }];
+  const template = await underBudget(session, `Read ${table.qualified}`, locks, options, () =>
+    reading(session, async () => {
+      await requirePrivileges(session, table);
+      return await readLeafTemplate(session, table, partitions.leaves);
+    }),
+  );
   const names = new Set([...taken.keys(), ...plan.create.map(({ name }) => name)]);
   const work = urgentFirst(plan.create, now).map((leaf, at) => ({
     leaf,

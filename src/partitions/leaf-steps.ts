@@ -220,10 +220,6 @@ function attach(table: PartitionedTable, leaf: NewLeaf, template: LeafTemplate):
       lower: formatBound(leaf.range.lower, table.keyType),
       upper: formatBound(leaf.range.upper, table.keyType),
     }),
-    locks: [
-      { relation: table.qualified, mode: 'SHARE UPDATE EXCLUSIVE' },
-      ...template.defaultTables.map((relation) => ({ relation, mode: 'ACCESS EXCLUSIVE' as const })),
-      ...template.foreignKeyTables.map((relation) => ({ relation, mode: 'SHARE ROW EXCLUSIVE' as const })),
-    ],
+    locks: [{ relation: table.qualified, mode: 'SHARE UPDATE EXCLUSIVE' }, ...template.attachLocks],
   };
 }

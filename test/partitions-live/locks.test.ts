@@ -26,6 +26,27 @@ it.each([
   ['plain', [READINGS, LEAF]],
   ['without any leaf', [READINGS]],
   ['with indexes', [READINGS, LEAF, INDEXED]],
+  [
+    'that a foreign key of a partitioned table refers to',
+    [
+      READINGS,
+      LEAF,
+      INDEXED,
+      `create table alarm (id bigint, at timestamptz, foreign key (id, at) references readings (id, at))
+         partition by range (at);
+       create table alarm_2026 partition of alarm for values from ('2026-01-01Z') to ('2027-01-01Z')`,
+    ],
+  ],
+  [
+    'that a foreign key refers to',
+    [
+      READINGS,
+      LEAF,
+      INDEXED,
+      DEFAULT,
+      'create table alarm (id bigint, at timestamptz, foreign key (id, at) references readings (id, at))',
+    ],
+  ],
   ['with DEFAULT', [READINGS, LEAF, INDEXED, DEFAULT]],
   [
     'with a foreign key to a table',

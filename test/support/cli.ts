@@ -79,7 +79,15 @@ function resultOf(exitCode: number, stdout: string, stderr: string): CliResult {
 
 function collect(columns: number | undefined) {
   const stream = new PassThrough();
-  if (columns !== undefined) Object.assign(stream, { isTTY: true, columns });
+  // What ora calls on a terminal.
+  const terminal = {
+    isTTY: true,
+    columns,
+    cursorTo: () => true,
+    clearLine: () => true,
+    moveCursor: () => true,
+  };
+  if (columns !== undefined) Object.assign(stream, terminal);
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   return { stream, text: () => Buffer.concat(chunks).toString('utf8') };

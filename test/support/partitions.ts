@@ -3,7 +3,7 @@ import { type CliOptions, type CliResult, type Envelope, runCli } from './cli.ts
 import type { TestDatabase } from './server.ts';
 
 /** The clock of tests that do not say otherwise: the middle of an ordinary month. */
-export const NOW = '2026-03-15T12:34:56Z';
+const NOW = '2026-03-15T12:34:56Z';
 
 /** Runs a command with `--json` on a database and parses the envelope. */
 export async function runJson(

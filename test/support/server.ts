@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import postgres, { type Sql } from 'postgres';
 import { inject } from 'vitest';
 
-export { type RunningServer, type ServerOptions, startServer } from './postgres.ts';
+export { type RunningServer, startServer } from './postgres.ts';
 
 /** A database of a test's own on the server that all tests share. */
 export interface TestDatabase {

@@ -45,7 +45,7 @@ function findFatal(chunk: Buffer): ServerMessage | null {
     const end = at + 1 + chunk.readUInt32BE(at + 1);
     if (end > chunk.length || end < at + 5) return null;
     const fields = chunk[at] === ERROR_RESPONSE ? readFields(chunk.subarray(at + 5, end)) : null;
-    const severity = fields?.get('V');
+    const severity = fields?.get('V') ?? fields?.get('S');
     if (fields && (severity === 'FATAL' || severity === 'PANIC')) {
       return { code: fields.get('C') ?? null, message: fields.get('M') ?? '' };
     }
@@ -54,7 +54,7 @@ function findFatal(chunk: Buffer): ServerMessage | null {
   return null;
 }
 
-// Field V is the severity in English whatever the server's language (PostgreSQL 9.6 and up).
+// Field V is the severity in English whatever the server's language (PostgreSQL 9.6 and up); PgBouncer 1.18 sends S alone.
 function readFields(body: Buffer): ReadonlyMap<string, string> {
   const fields = body.toString('utf8').split('\0').filter(Boolean);
   return new Map(fields.map((field) => [field.slice(0, 1), field.slice(1)]));
