@@ -71,8 +71,7 @@ it('a dry run of what is there has no steps', async () => {
 
 it('steps come with the present first, one transaction a leaf, and the locks each takes', async () => {
   const { data } = await ensure(real, ['-t', 'thing', '--from', '2025-11', '--months', '3', '-n']);
-  const [setting] = await real.sql`select current_setting('server_version_num')::int as version`;
-  const version = Number(setting?.version);
+  const version = await serverVersion(real.sql);
   const steps = data.steps as { title: string; sql: string; transaction: number; locks: object[] }[];
   expect([...new Set(steps.map(({ title, transaction }) => `${transaction} ${title}`))]).toEqual([
     '1 Create thing_2026_06',
