@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
-import type { EnsureOptions } from './ensure-command.ts';
+import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
 
 /** Declares `partitions list | ensure`. */

@@ -1,8 +1,7 @@
 import type { Context } from '../cli/context.ts';
 import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
-import { usageError } from '../cli/errors.ts';
 import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
-import { budgetOf, type ChangeOptions, type GlobalOptions, parseCount } from '../cli/options.ts';
+import { budgetOf } from '../cli/options.ts';
 import type { Outcome, Warning } from '../cli/output.ts';
 import { startProgress } from '../cli/progress.ts';
 import { printable } from '../cli/table.ts';
@@ -15,59 +14,14 @@ import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { loggedRun, logIdleRun } from '../migrate/logged.ts';
-import { parseUserInstant } from '../time/durations.ts';
 import { formatInstant, fromDate, type Instant } from '../time/instant.ts';
-import { INTERVALS, type Interval } from '../time/periods.ts';
 import { compare } from './coverage.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
 import { type Conflict, runwayAfter } from './ensure-plan.ts';
 import { renderEnsure } from './ensure-render.ts';
-import type { EnsureRequest, Horizon } from './ensure-sketch.ts';
+import { type EnsureOptions, parseEnsureRequest } from './ensure-request.ts';
+import type { EnsureRequest } from './ensure-sketch.ts';
 import { runwayData } from './runway.ts';
-
-/** The options of `partitions ensure`, as commander hands them over. */
-export interface EnsureOptions extends GlobalOptions, ChangeOptions {
-  readonly table: string;
-  readonly months?: string;
-  readonly weeks?: string;
-  readonly days?: string;
-  readonly until?: string;
-  readonly from?: string;
-  readonly interval?: string;
-}
-
-/** Reads what was asked for; throws usage errors before anything is connected. */
-function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
-  const given: Horizon[] = [];
-  for (const [unit, text] of [
-    ['month', options.months],
-    ['week', options.weeks],
-    ['day', options.days],
-  ] as const) {
-    if (text !== undefined) given.push({ kind: 'ahead', unit, count: parseCount(text, `--${unit}s`) });
-  }
-  if (options.until !== undefined) {
-    given.push({ kind: 'until', until: parseUserInstant(options.until, '--until') });
-  }
-  const [horizon, another] = given;
-  if (horizon === undefined || another !== undefined) {
-    throw usageError('horizon', 'Give one horizon: --months N, --weeks N, --days N or --until DATE.', {
-      hint: 'sensordb partitions ensure --months 3 makes sure of the current month and the next three.',
-    });
-  }
-  const from = options.from === undefined ? null : parseUserInstant(options.from, '--from');
-  return { horizon, from, interval: parseInterval(options.interval) };
-}
-
-function parseInterval(text: string | undefined): Interval | null {
-  if (text === undefined) return null;
-  const interval = INTERVALS.find((known) => known === text);
-  if (interval !== undefined) return interval;
-  throw usageError('bad_interval', `--interval ${JSON.stringify(text)} is no interval.`, {
-    hint: `Give one of ${INTERVALS.join(', ')}.`,
-    object: '--interval',
-  });
-}
 
 /** Runs `partitions ensure`. */
 export async function ensureCommand(context: Context, options: EnsureOptions): Promise<Outcome> {

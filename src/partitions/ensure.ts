@@ -19,7 +19,7 @@ import {
 import { readDefaultRows, readTakenNames, requirePrivileges } from './ensure-read.ts';
 import { type EnsureRequest, type Hole, sketchEnsure } from './ensure-sketch.ts';
 import { leafSteps } from './leaf-steps.ts';
-import { readLeafTemplate } from './leaf-template.ts';
+import { readLeafTemplate } from './leaf-template-read.ts';
 import { type Partitions, readPartitions } from './read.ts';
 
 /** A plan with the SQL that carries it out: one list of steps for each leaf, in the order in which they are made. */
