@@ -11,7 +11,7 @@ if (argv.some((word) => word.startsWith('--url'))) process.title = 'sensordb';
 
 async function start() {
   const { run } = require('../dist/main.js');
-  process.exitCode = await run(argv, version);
+  process.exitCode = await run(argv, version, (code) => process.exit(code));
   // Whatever a driver may have left open, a command that is done ends. The streams are flushed by then.
   setTimeout(() => process.exit(), 2000).unref();
 }
@@ -22,6 +22,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exitCode = 2;
 } else if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
   // Answered without loading anything: scripts ask for it often.
+  process.stdout.on('error', (error) => {
+    if (error.code === 'EPIPE') return; // The reader has gone away.
+    process.stderr.write(`error: The output could not be written: ${error.message}.\n`);
+    process.exitCode = 1;
+  });
   process.stdout.write(`${version}\n`);
 } else {
   start();

@@ -1,20 +1,31 @@
 import { type Command, CommanderError } from 'commander';
-import { commandFirst } from './cli/argv.ts';
+import { commandFirst, followCommands } from './cli/argv.ts';
 import { type Context, processContext } from './cli/context.ts';
 import { SensordbError } from './cli/errors.ts';
-import { EXIT, type ExitCode } from './cli/exit-codes.ts';
+import { EXIT, type ExitCode, worstExitCode } from './cli/exit-codes.ts';
 import type { Invoke } from './cli/invoke.ts';
-import { type OutputOptions, showError, showOutcome, toSensordbError } from './cli/output.ts';
+import {
+  flush,
+  type OutputOptions,
+  showError,
+  showOutcome,
+  toSensordbError,
+  WarnedError,
+} from './cli/output.ts';
 import { abortOnSignals } from './cli/signals.ts';
+import { printableLines } from './cli/table.ts';
 import { commandName, explainUsage } from './cli/usage.ts';
 import { maskSecrets } from './db/secrets.ts';
-import type { RunCommand } from './demo/walk.ts';
 import { buildProgram } from './program.ts';
 
-/** Runs sensordb in this process: installs the signal handlers and returns the exit code. */
-export async function run(argv: readonly string[], version: string): Promise<ExitCode> {
+/** Runs sensordb in this process: installs the signal handlers and returns the exit code; `exit` ends it at once. */
+export async function run(
+  argv: readonly string[],
+  version: string,
+  exit: (code: ExitCode) => void,
+): Promise<ExitCode> {
   const controller = new AbortController();
-  abortOnSignals(controller);
+  abortOnSignals(controller, exit);
   // Without a listener an EPIPE (`| head`) would end the process with a stack trace; each write sees its own error.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return await main(argv, processContext(version, controller.signal));
@@ -36,32 +47,48 @@ export async function main(argv: readonly string[], context: Context): Promise<E
     });
   };
   try {
-    const runCommand: RunCommand = (words, env) =>
-      main(words, { ...context, env: { ...context.env, ...env } });
-    const program = buildProgram(context, invoke, runCommand);
+    const program = buildProgram(context, invoke, main);
     const words = commandFirst(program, argv);
-    state.command = matchedCommand(program, words);
-    await program.parseAsync([...words], { from: 'user' });
+    state.command = followCommands(program, words).command;
+    await program.parseAsync([...words], { from: 'user' }).catch(acceptHelp);
+    // commander writes help and waits for nothing.
+    await flush(context.stdout);
     return state.exitCode;
   } catch (thrown) {
-    const error = explain(thrown, state.command, context);
-    if (error === null) return EXIT.done;
-    await showError(error, commandName(state.command), outputOptions(argv), context);
-    if (context.env.SENSORDB_DEBUG) {
-      context.stderr.write(`${maskSecrets(String((thrown as Error).stack))}\n`);
-    }
-    return error.exitCode;
+    return await report(thrown, state.command, argv, context);
   }
 }
 
-function matchedCommand(program: Command, words: readonly string[]): Command {
-  let command = program;
-  for (const word of words) {
-    const next: Command | undefined = command.commands.find((child) => child.name() === word);
-    if (next === undefined) break;
-    command = next;
+/** Lets pass what commander throws once it has printed what `--help` or `--version` asks for. */
+function acceptHelp(thrown: unknown): void {
+  if (!(thrown instanceof CommanderError) || thrown.exitCode !== 0) throw thrown;
+}
+
+/** Shows what ended a command; gives the exit code. */
+async function report(
+  thrown: unknown,
+  command: Command | null,
+  argv: readonly string[],
+  context: Context,
+): Promise<ExitCode> {
+  const { cause, warnings } = thrown instanceof WarnedError ? thrown : { cause: thrown, warnings: [] };
+  const error = explain(cause, command, context);
+  const options = outputOptions(argv);
+  const name = commandName(command);
+  try {
+    await showError(error, warnings, name, options, context);
+    if (context.env.SENSORDB_DEBUG) {
+      await write(context.stderr, `${printableLines(maskSecrets(String((cause as Error).stack)))}\n`);
+    }
+    return error.exitCode;
+  } catch (lost) {
+    // Stdout takes nothing, and with --json the error was to go there: what stderr does not take is lost.
+    const errors = error.facts.code === 'output_lost' ? [error] : [error, toSensordbError(lost)];
+    for (const one of errors) {
+      await showError(one, [], name, { ...options, json: false }, context).catch(() => {});
+    }
+    return worstExitCode([error.exitCode, EXIT.failed]);
   }
-  return command;
 }
 
 /** Options were perhaps not parsed when an error came up: what decides its form is read off the words. */
@@ -69,8 +96,7 @@ function outputOptions(argv: readonly string[]): OutputOptions {
   return { json: argv.includes('--json'), color: !argv.includes('--no-color') };
 }
 
-function explain(thrown: unknown, command: Command | null, context: Context): SensordbError | null {
+function explain(thrown: unknown, command: Command | null, context: Context): SensordbError {
   if (context.signal.aborted && context.signal.reason instanceof SensordbError) return context.signal.reason;
-  if (!(thrown instanceof CommanderError)) return toSensordbError(thrown);
-  return thrown.exitCode === 0 ? null : explainUsage(thrown, command); // 0: --help and --version have been printed.
+  return thrown instanceof CommanderError ? explainUsage(thrown, command) : toSensordbError(thrown);
 }

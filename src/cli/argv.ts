@@ -35,6 +35,20 @@ export function commandFirst(program: Command, argv: readonly string[]): readonl
   return [...path, ...rest];
 }
 
+/** Follows words down the tree of commands, by name or alias, as far as they lead; `unknown` is what is left. */
+export function followCommands(
+  program: Command,
+  words: readonly string[],
+): { readonly command: Command; readonly unknown: readonly string[] } {
+  let command = program;
+  for (const [at, word] of words.entries()) {
+    const next = findSubcommand(command, word);
+    if (next === undefined) return { command, unknown: words.slice(at) };
+    command = next;
+  }
+  return { command, unknown: [] };
+}
+
 function findSubcommand(command: Command, name: string): Command | undefined {
   return command.commands.find((child) => child.name() === name || child.aliases().includes(name));
 }

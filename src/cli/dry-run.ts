@@ -10,8 +10,11 @@ export function stepsAsData(steps: readonly Step[]): readonly Step[] {
 /**
  * Prints steps as a psql script: the very statements that a run sends, with the transactions around them and, in
  * comments, the locks each takes on relations that exist.
+ *
+ * `notes` are comment lines for its head. Without steps they stand alone: what they tell of is perhaps still to be done.
  */
-export function stepsAsScript(steps: readonly Step[], lockTimeoutMs: number): string {
+export function stepsAsScript(steps: readonly Step[], lockTimeoutMs: number, notes = ''): string {
+  if (steps.length === 0) return notes === '' ? '-- Nothing to do.\n' : notes;
   const lines: string[] = ['\\set ON_ERROR_STOP on'];
   for (const [at, step] of steps.entries()) {
     const before = steps[at - 1];
@@ -27,5 +30,5 @@ export function stepsAsScript(steps: readonly Step[], lockTimeoutMs: number): st
     lines.push(`${step.sql};`);
     if (ends) lines.push('commit;');
   }
-  return steps.length === 0 ? '-- Nothing to do.\n' : `${lines.join('\n')}\n`;
+  return `${notes}${lines.join('\n')}\n`;
 }

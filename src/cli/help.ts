@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { followCommands } from './argv.ts';
 import type { Context } from './context.ts';
 import { usageError } from './errors.ts';
 import { EXIT_CODE_MEANINGS } from './exit-codes.ts';
@@ -49,26 +50,17 @@ export function declareHelp(program: Command, context: Context): void {
     .command('help [topic...]')
     .description(`explain a command or a topic: ${Object.keys(TOPICS).join(', ')}`)
     .action((words: readonly string[]) => {
-      const topic = TOPICS[words.join(' ')];
-      if (topic !== undefined) context.stdout.write(topic());
+      const name = words.join(' ');
+      // Own keys alone: every object has a `constructor`.
+      if (Object.hasOwn(TOPICS, name)) context.stdout.write(TOPICS[name]?.() ?? '');
       else findCommand(program, words).outputHelp();
     });
 }
 
 function findCommand(program: Command, words: readonly string[]): Command {
-  let command = program;
-  for (const word of words) {
-    const next = command.commands.find((child) => child.name() === word);
-    if (next === undefined) {
-      throw usageError(
-        'unknown_topic',
-        `There is no command or help topic ${JSON.stringify(words.join(' '))}.`,
-        {
-          hint: `Topics: ${Object.keys(TOPICS).join(', ')}; commands: sensordb --help.`,
-        },
-      );
-    }
-    command = next;
-  }
-  return command;
+  const { command, unknown } = followCommands(program, words);
+  if (unknown.length === 0) return command;
+  throw usageError('unknown_topic', `There is no command or help topic ${JSON.stringify(words.join(' '))}.`, {
+    hint: `Topics: ${Object.keys(TOPICS).join(', ')}; commands: sensordb --help.`,
+  });
 }

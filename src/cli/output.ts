@@ -2,6 +2,7 @@ import type { Context } from './context.ts';
 import { type ErrorFacts, failure, SensordbError } from './errors.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { type Style, styleOf } from './style.ts';
+import { printable, printableLines } from './table.ts';
 
 /** Something the user should know that does not change the exit code. */
 export interface Warning {
@@ -51,15 +52,27 @@ export async function showOutcome(
   const style = await styleOf(context.stderr, context, options.color !== false);
   if (options.quiet !== true || outcome.exitCode !== EXIT.done) {
     for (const warning of outcome.warnings) {
-      await write(context.stderr, `${style.chalk.yellow('warning:')} ${warning.message}\n`);
+      await write(context.stderr, `${style.chalk.yellow('warning:')} ${printableLines(warning.message)}\n`);
     }
   }
   if (outcome.error !== null) await write(context.stderr, errorText(outcome.error, style));
 }
 
+/** What ended a command before it had an outcome, with the warnings that had come up by then. */
+export class WarnedError extends Error {
+  readonly warnings: readonly Warning[];
+
+  constructor(cause: unknown, warnings: readonly Warning[]) {
+    super('A command ended after warnings.', { cause });
+    this.name = 'WarnedError';
+    this.warnings = warnings;
+  }
+}
+
 /** Shows an error that ended a command before it had an outcome. */
 export async function showError(
   error: SensordbError,
+  warnings: readonly Warning[],
   command: string,
   options: OutputOptions,
   context: Context,
@@ -68,7 +81,7 @@ export async function showError(
     exitCode: error.exitCode,
     changed: false,
     data: {},
-    warnings: [],
+    warnings,
     error: error.facts,
     render: () => '',
   };
@@ -82,18 +95,24 @@ function envelope(command: string, outcome: Outcome): string {
 }
 
 function errorText(error: ErrorFacts, style: Style): string {
-  const sqlstate = error.sqlstate === null ? '' : style.chalk.dim(` [${error.sqlstate}]`);
-  const hint = error.hint === null ? '' : `${style.chalk.cyan('hint:')} ${error.hint}\n`;
-  return `${style.chalk.red('error:')} ${error.message}${sqlstate}\n${hint}`;
+  const sqlstate = error.sqlstate === null ? '' : style.chalk.dim(` [${printable(error.sqlstate)}]`);
+  const hint = error.hint === null ? '' : `${style.chalk.cyan('hint:')} ${printableLines(error.hint)}\n`;
+  return `${style.chalk.red('error:')} ${printableLines(error.message)}${sqlstate}\n${hint}`;
 }
 
 /** Writes to a stream and waits until it is through; a reader that has gone away (`| head`) is no failure. */
 export function write(stream: Context['stdout'], text: string): Promise<void> {
-  if (text === '') return Promise.resolve();
+  return text === '' ? Promise.resolve() : flush(stream, text);
+}
+
+/** Waits until all that was written to a stream is through, by whomever; fails as `write` does. */
+export function flush(stream: Context['stdout'], text = ''): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
-      if (error == null || (error as NodeJS.ErrnoException).code === 'EPIPE') resolve();
-      else reject(failure('output_lost', `The output could not be written: ${error.message}.`));
+      // After the first write that failed, all the others fail with ERR_STREAM_DESTROYED: that one has the reason.
+      const reason = stream.errored ?? error;
+      if (reason == null || (reason as NodeJS.ErrnoException).code === 'EPIPE') resolve();
+      else reject(failure('output_lost', `The output could not be written: ${reason.message}.`));
     });
   });
 }

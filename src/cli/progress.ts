@@ -1,5 +1,6 @@
 import type { Context } from './context.ts';
 import type { OutputOptions } from './output.ts';
+import { printable, printableLines } from './table.ts';
 
 /** Tells the user what a running command is at: a spinner on a terminal, a line every 30 s off it. */
 export interface Progress {
@@ -20,16 +21,17 @@ export async function startProgress(
 ): Promise<Progress> {
   if (options.quiet === true) return { update: () => {}, note: () => {}, stop: () => {} };
   const { stderr } = context;
-  if (stderr.isTTY === true && context.env.TERM !== 'dumb') return startSpinner(text, context);
+  if (stderr.isTTY === true && (stderr.columns ?? 0) > 0 && context.env.TERM !== 'dumb')
+    return startSpinner(text, context);
   let latest = text;
-  const heartbeat = setInterval(() => stderr.write(`${latest}\n`), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => stderr.write(`${printable(latest)}\n`), HEARTBEAT_MS);
   heartbeat.unref();
   return {
     update: (next) => {
       latest = next;
     },
     note: (line) => {
-      stderr.write(`${line}\n`);
+      stderr.write(`${printableLines(line)}\n`);
     },
     stop: () => clearInterval(heartbeat),
   };
@@ -37,7 +39,8 @@ export async function startProgress(
 
 async function startSpinner(text: string, context: Context): Promise<Progress> {
   const { default: ora } = await import('ora');
-  const fitting = (line: string): string => {
+  const fitting = (told: string): string => {
+    const line = printable(told);
     const room = (context.stderr.columns ?? 100) - 4;
     return line.length > room ? `${line.slice(0, room - 1)}…` : line;
   };
@@ -55,7 +58,7 @@ async function startSpinner(text: string, context: Context): Promise<Progress> {
     },
     note: (line) => {
       spinner.stop();
-      context.stderr.write(`${line}\n`);
+      context.stderr.write(`${printableLines(line)}\n`);
       spinner.start();
     },
     stop: () => {

@@ -1,5 +1,5 @@
 import { SensordbError } from './errors.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
 
 type StopSignal = 'SIGINT' | 'SIGTERM';
 
@@ -13,12 +13,13 @@ export function interruption(signal: StopSignal): SensordbError {
   });
 }
 
-/** Aborts the controller at the first SIGINT or SIGTERM; at the second the process ends at once. */
-export function abortOnSignals(controller: AbortController): void {
+/** Aborts the controller at the first SIGINT or SIGTERM; at the second it has the process end at once. */
+export function abortOnSignals(controller: AbortController, exit: (code: ExitCode) => void): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.kill(process.pid, 'SIGKILL');
-      controller.abort(interruption(signal));
+      const reason = interruption(signal);
+      if (controller.signal.aborted) exit(reason.exitCode);
+      controller.abort(reason);
     });
   }
 }

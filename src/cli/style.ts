@@ -27,7 +27,8 @@ export async function styleOf(stream: OutputStream, context: Context, colorAllow
   return {
     chalk: await paintsOf(colorLevel(env, isTerminal, colorAllowed)),
     isTerminal,
-    columns: stream.columns ?? 100,
+    // A terminal of unknown size says 0.
+    columns: stream.columns || 100,
     unicode: /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || ''),
   };
 }

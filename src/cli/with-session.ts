@@ -1,12 +1,15 @@
 import { describeConninfo } from '../db/conninfo/describe.ts';
 import { resolveConninfo } from '../db/conninfo/resolve.ts';
 import type { Conninfo } from '../db/conninfo/types.ts';
+import { embeddedConninfo } from '../db/embedded/conninfo.ts';
 import { connect, type Session } from '../db/session.ts';
 import type { Context } from './context.ts';
 import { failure } from './errors.ts';
 import type { GlobalOptions } from './options.ts';
-import type { Warning } from './output.ts';
+import { WarnedError, type Warning } from './output.ts';
 import { startProgress } from './progress.ts';
+import { stopEmbedded } from './stop-embedded.ts';
+import { printableLines } from './table.ts';
 
 /** What a command works with once it is connected. */
 export interface Connected {
@@ -39,12 +42,7 @@ export async function withSession<T>(
   try {
     return await withConninfo(context, options, embeddedConninfo(server), work);
   } finally {
-    const end = await server.stop();
-    if (end === 'left_running' && server.startedHere && options.quiet !== true) {
-      context.stderr.write(
-        `warning: PostgreSQL in ${server.dataDirectory} was left running: others are connected to it.\n`,
-      );
-    }
+    await stopEmbedded(server, context, options);
   }
 }
 
@@ -62,43 +60,37 @@ async function withProgress<T>(
   }
 }
 
-/** Makes the connection settings of an embedded server; nothing of the environment goes into them. */
-export function embeddedConninfo(server: {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
-}): Conninfo {
-  const { host, port, user, database } = server;
-  const quote = (value: string): string => `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-  const url = `host=${quote(host)} port=${port} user=${user} dbname=${database}`;
-  return resolveConninfo({ url, env: {} });
-}
-
 async function withConninfo<T>(
   context: Context,
   options: GlobalOptions,
   conninfo: Conninfo,
   work: (connected: Connected) => Promise<T>,
 ): Promise<T> {
+  const early = settingsWarnings(conninfo);
   const session = await connect(conninfo, {
     signal: context.signal,
     onNotice: ({ severity, message }) => {
       // NOTICE and below say what was expected; a WARNING never is.
       if (severity === 'WARNING' && options.quiet !== true) {
-        context.stderr.write(`server warning: ${message}\n`);
+        context.stderr.write(`server warning: ${printableLines(message ?? '')}\n`);
       }
     },
+  }).catch((thrown) => {
+    throw withWarnings(thrown, early);
   });
+  const warnings = [...early, ...clockWarnings(context, session)];
   try {
     requireSupported(session, conninfo);
-    return await work({
-      session,
-      warnings: [...settingsWarnings(conninfo), ...clockWarnings(context, session)],
-    });
+    return await work({ session, warnings });
+  } catch (thrown) {
+    throw withWarnings(thrown, warnings);
   } finally {
     await session.close();
   }
+}
+
+function withWarnings(thrown: unknown, warnings: readonly Warning[]): unknown {
+  return warnings.length === 0 ? thrown : new WarnedError(thrown, warnings);
 }
 
 function requireSupported({ server }: Session, conninfo: Conninfo): void {

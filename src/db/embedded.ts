@@ -10,9 +10,9 @@ import {
   resolveDirectory,
   unreachable,
 } from './embedded/cluster.ts';
+import { psqlCommand } from './embedded/conninfo.ts';
 import { type Postmaster, stopPostmaster } from './embedded/postmaster.ts';
 import { ensureDatabase, otherClients, type Place } from './embedded/session.ts';
-import { psqlCommand } from './embedded/sockets.ts';
 import { startOrReuse } from './embedded/start.ts';
 
 /** How an embedded server is asked for. */
@@ -42,7 +42,7 @@ export interface EmbeddedServer {
   /** A command line that a person can paste. */
   readonly psql: string;
   /**
-   * Stops the server if this process started it and nobody else uses it.
+   * Stops the server if this process started it and nobody else uses it; one that cannot be asked is left running.
    *
    * End your own sessions first: they count as somebody's.
    */
@@ -73,15 +73,14 @@ export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embe
     if (postmaster !== null) await stopPostmaster(postmaster);
     throw error;
   }
+  const login = { ...place, user: 'postgres', database: DATABASE } as const;
   return {
-    ...place,
-    user: 'postgres',
-    database: DATABASE,
+    ...login,
     dataDirectory: directory,
     version: binaries.version,
     logFile: started.logFile,
     startedHere: postmaster !== null,
-    psql: psqlCommand(place.host, place.port, DATABASE),
+    psql: psqlCommand(login),
     stop: () => stop(place, postmaster),
   };
 }
@@ -134,13 +133,16 @@ async function stop(place: Place, postmaster: Postmaster | null): Promise<'stopp
   if (postmaster === null) return 'left_running';
   if (postmaster.hasExited()) return 'stopped';
   // A session that its client has just ended stays in pg_stat_activity for a moment.
-  for (let tries = 0; tries < 20; tries += 1) {
-    const others = await otherClients(place).catch(() => 0);
+  const deadline = Date.now() + 1000;
+  do {
+    // A server that does not answer may have others connected: only a count of none will do.
+    const others = await otherClients(place).catch(() => 'unknown');
+    if (postmaster.hasExited()) return 'stopped';
     if (others === 0) {
       await stopPostmaster(postmaster);
       return 'stopped';
     }
     await sleep(50);
-  }
+  } while (Date.now() < deadline);
   return 'left_running';
 }

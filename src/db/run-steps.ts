@@ -115,8 +115,10 @@ function budgetSpent(
 ) {
   const who = blockers.map(describeBlocker);
   const shown =
-    who.length === 0 ? 'nobody who still holds it' : who.slice(0, 3).join('; ') + more(who.length - 3);
-  return busyError('lock_budget_spent', `${title}: blocked by ${shown}.`, {
+    who.length === 0
+      ? 'timed out on a lock that is free again'
+      : `blocked by ${who.slice(0, 3).join('; ')}${more(who.length - 3)}`;
+  return busyError('lock_budget_spent', `${title}: ${shown}.`, {
     sqlstate: SQLSTATE.lockNotAvailable,
     object: blockers[0]?.relation ?? locks[0]?.relation,
     hint: 'Nothing is half done. Let that transaction end, or give more time with --wait, and run it again.',

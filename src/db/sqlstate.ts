@@ -30,9 +30,13 @@ interface ServerError extends Error {
   readonly position?: string;
 }
 
-/** Tells whether something thrown is an error that the server reported. */
+/**
+ * Tells whether something thrown is an error that the server reported.
+ *
+ * By its fields, not by its name: postgres.js names the error after its class, whose name does not survive minifying.
+ */
 export function isServerError(thrown: unknown): thrown is ServerError {
-  return thrown instanceof Error && thrown.name === 'PostgresError' && 'code' in thrown;
+  return thrown instanceof Error && 'code' in thrown && 'severity' in thrown;
 }
 
 /** Gives the SQLSTATE of something thrown, or null when the server did not report it. */

@@ -1,7 +1,7 @@
 import { failure, SensordbError } from '../cli/errors.ts';
 import { quoteLiteral } from './quote.ts';
 import type { Session } from './session.ts';
-import { explainServerError } from './sqlstate.ts';
+import { explainServerError, sqlstateOf } from './sqlstate.ts';
 
 interface TransactionOptions {
   readonly access: 'read only' | 'read write';
@@ -49,8 +49,38 @@ export async function inTransaction<T>(
     await session.runAlways('rollback').catch(() => {});
     throw thrown;
   }
-  await session.run('commit');
+  await commit(session);
   return result;
+}
+
+async function commit(session: Session): Promise<void> {
+  try {
+    const { command } = await session.run('commit');
+    if (command === 'COMMIT') return;
+  } catch (thrown) {
+    await rollBackIfOpen(session);
+    throw explainServerError(thrown, 'Committing');
+  }
+  // A transaction in which a statement failed is ended by COMMIT, too, and answers it with the tag ROLLBACK.
+  throw failure('rolled_back', 'The server rolled the transaction back instead of committing it.', {
+    hint: 'A statement in it had failed. Nothing of it was changed; run it again.',
+  });
+}
+
+const NO_ACTIVE_TRANSACTION = '25P01';
+
+/**
+ * Ends a transaction whose COMMIT failed: one that was cancelled before it ran leaves it open, one that failed in
+ * running does not.
+ */
+async function rollBackIfOpen(session: Session): Promise<void> {
+  try {
+    // ROLLBACK outside of a transaction is answered with a warning, which users would see; SAVEPOINT with an error.
+    await session.runAlways('savepoint still_open');
+  } catch (thrown) {
+    if (sqlstateOf(thrown) === NO_ACTIVE_TRANSACTION) return;
+  }
+  await session.runAlways('rollback').catch(() => {}); // A connection that is lost has rolled back already.
 }
 
 async function open(session: Session, options: TransactionOptions): Promise<void> {
@@ -73,9 +103,13 @@ async function open(session: Session, options: TransactionOptions): Promise<void
 const READ_LOCK_TIMEOUT_MS = 1000;
 
 /** Runs catalog queries in one read-only transaction with the fixed settings. */
-export async function reading<T>(session: Session, work: () => Promise<T>): Promise<T> {
+export async function reading<T>(
+  session: Session,
+  work: () => Promise<T>,
+  lockTimeoutMs = READ_LOCK_TIMEOUT_MS,
+): Promise<T> {
   try {
-    return await inTransaction(session, { access: 'read only', lockTimeoutMs: READ_LOCK_TIMEOUT_MS }, work);
+    return await inTransaction(session, { access: 'read only', lockTimeoutMs }, work);
   } catch (thrown) {
     throw explainServerError(thrown, 'Reading the catalog');
   }

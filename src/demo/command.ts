@@ -3,7 +3,7 @@ import type { Invoke } from '../cli/invoke.ts';
 import type { DemoOptions } from './demo.ts';
 import type { RunCommand } from './walk.ts';
 
-/** Declares `demo`; `runCommand` runs another command of sensordb with an environment. */
+/** Declares `demo`; `runCommand` runs another command of sensordb in a world of its own. */
 export function declareDemo(program: Command, invoke: Invoke, runCommand: RunCommand): void {
   const demo = program
     .command('demo')

@@ -4,12 +4,13 @@ import { EXIT } from '../cli/exit-codes.ts';
 import type { GlobalOptions } from '../cli/options.ts';
 import { type Outcome, write } from '../cli/output.ts';
 import { startProgress } from '../cli/progress.ts';
-import { type Style, styleOf } from '../cli/style.ts';
-import { embeddedConninfo } from '../cli/with-session.ts';
+import { stopEmbedded } from '../cli/stop-embedded.ts';
 import type { Conninfo } from '../db/conninfo/types.ts';
+import { connectionString, embeddedConninfo, psqlCommand, quoteForShell } from '../db/embedded/conninfo.ts';
 import { type EmbeddedServer, startEmbedded } from '../db/embedded.ts';
 import { openSql } from '../db/open.ts';
 import { type LoadReport, loadReadings } from './load.ts';
+import { openStage, type Stage } from './stage.ts';
 import { type RunCommand, type Stop, walkTo } from './walk.ts';
 
 /** The options of `demo`. */
@@ -26,41 +27,41 @@ export async function demoCommand(
   options: DemoOptions,
   runCommand: RunCommand,
 ): Promise<Outcome> {
-  const style = await styleOf(context.stdout, context, options.color !== false);
   const progress = await startProgress('Starting PostgreSQL', options, context);
   const directory = typeof options.embedded === 'string' ? options.embedded : undefined;
   const server = await startEmbedded({ directory, onStep: progress.update, signal: context.signal }).finally(
     progress.stop,
   );
   try {
-    const report = await walk(context, options, style, server, runCommand);
-    const stay = options.stay ?? (context.stdout.isTTY === true && context.stdin.isTTY === true);
-    await write(context.stdout, goodbye(style, server, stay));
+    const login = { ...server, database: DATABASE };
+    const stage = await openStage(context, options, connectionString(login));
+    await recreateDatabase(server, context.signal);
+    await write(stage.context.stdout, welcome(stage, server, connectionString(login)));
+    const report = await walk(stage, options, embeddedConninfo(login), runCommand);
+    const stay = options.stay ?? isWatched(context, options);
+    await write(stage.context.stdout, goodbye(stage, server, psqlCommand(login), stay));
     if (stay) await stopAsked(context.signal);
     return outcomeOf(server, report);
   } finally {
-    await server.stop();
+    await stopEmbedded(server, context, options);
   }
 }
 
+/** Tells whether somebody sees the walk who may want to look around. */
+function isWatched({ stdin, stdout }: Context, { json, quiet }: DemoOptions): boolean {
+  return stdout.isTTY === true && stdin.isTTY === true && json !== true && quiet !== true;
+}
+
 async function walk(
-  context: Context,
+  stage: Stage,
   options: DemoOptions,
-  style: Style,
-  server: EmbeddedServer,
+  conninfo: Conninfo,
   runCommand: RunCommand,
 ): Promise<LoadReport> {
-  const { chalk } = style;
-  const conninfo = await recreateDatabase(server, context.signal);
-  const url = `host=${server.host} port=${server.port} user=${server.user} dbname=${DATABASE}`;
-  const env = { SENSORDB_DATABASE_URL: url };
+  const { context } = stage;
   const until = context.now();
   const from = new Date(until.getTime() - 365 * 86_400_000);
-  const go = (stop: Stop): Promise<void> => walkTo(stop, context, style, env, runCommand);
-  await write(
-    context.stdout,
-    `PostgreSQL ${server.version} runs, with its data in ${server.dataDirectory}.\n${chalk.dim(`export SENSORDB_DATABASE_URL="${url}"`)}\n`,
-  );
+  const go = (stop: Stop): Promise<void> => walkTo(stop, stage, runCommand);
   await go({ text: 'The tables come first: one transaction for each migration.', argv: ['migrate', 'up'] });
   const monthsBack = from.toISOString().slice(0, 7);
   await go({
@@ -87,7 +88,7 @@ async function walk(
 }
 
 /** Makes the demo's own database anew, so that every walk begins with the first step. */
-async function recreateDatabase(server: EmbeddedServer, signal: AbortSignal): Promise<Conninfo> {
+async function recreateDatabase(server: EmbeddedServer, signal: AbortSignal): Promise<void> {
   const open = await openSql(embeddedConninfo(server), { signal });
   try {
     await open.run(`drop database if exists ${DATABASE} with (force)`, [], { signal });
@@ -95,7 +96,6 @@ async function recreateDatabase(server: EmbeddedServer, signal: AbortSignal): Pr
   } finally {
     await open.close();
   }
-  return embeddedConninfo({ ...server, database: DATABASE });
 }
 
 async function load(
@@ -121,12 +121,20 @@ function describeLoad(report: LoadReport): string {
 ${count(report.duplicates)} sent twice, ${count(report.late)} that came days late, and ${count(report.brokenClock)} from a device with a broken clock.`;
 }
 
-function goodbye({ chalk }: Style, server: EmbeddedServer, stay: boolean): string {
-  const psql = server.psql.replace(`dbname=${server.database}`, `dbname=${DATABASE}`);
-  if (stay) {
-    return `\nLook around while it runs, from another terminal:\n  ${chalk.bold(psql)}\nCtrl-C stops the server; its data stay in ${server.dataDirectory}.\n`;
+function welcome({ style }: Stage, server: EmbeddedServer, url: string): string {
+  const line = style.chalk.dim(`export SENSORDB_DATABASE_URL=${quoteForShell(url)}`);
+  return `PostgreSQL ${server.version} runs, with its data in ${server.dataDirectory}.\n${line}\n`;
+}
+
+function goodbye({ style }: Stage, server: EmbeddedServer, psql: string, stay: boolean): string {
+  const line = style.chalk.bold(psql);
+  if (!stay) {
+    return `\nThat was the walk. To look around: sensordb demo --stay, and from another terminal\n  ${line}\nIts data stay in ${server.dataDirectory}.\n`;
   }
-  return `\nThat was the walk. To look around: sensordb demo --stay, and from another terminal\n  ${chalk.bold(psql)}\nIts data stay in ${server.dataDirectory}.\n`;
+  const end = server.startedHere
+    ? 'Ctrl-C stops the server, unless somebody is still connected'
+    : 'Ctrl-C ends the demo; the server, which ran before it, stays';
+  return `\nLook around while it runs, from another terminal:\n  ${line}\n${end}; its data stay in ${server.dataDirectory}.\n`;
 }
 
 /** Waits for Ctrl-C: here it is how one leaves, not an interruption of work. */

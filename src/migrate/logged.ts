@@ -3,7 +3,7 @@ import { EXIT } from '../cli/exit-codes.ts';
 import { type Outcome, toSensordbError } from '../cli/output.ts';
 import { finishRun, logRun, type RunEnd, type RunStart } from '../db/run-log.ts';
 import type { RunOptions } from '../db/run-steps.ts';
-import type { Session } from '../db/session.ts';
+import { type Session, uninterrupted } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { ensureOwnState } from './state.ts';
 
@@ -20,54 +20,72 @@ function endOf({ exitCode, changed, data, error }: Outcome, keys: readonly strin
   return { exitCode, changed, result: { ...kept, error } };
 }
 
+/** The line of one run in the run log. */
+export interface RunRecord {
+  /** Writes the line, without an end, before the first change; makes sensordb's own tables if need be. */
+  readonly begin: () => Promise<void>;
+  /** Completes the line, or writes it whole when there was nothing to do; returns what the user is to see. */
+  readonly end: (outcome: Outcome) => Promise<Outcome>;
+  /** Notes why the run failed, as far as that can be written; does nothing after `end`. */
+  readonly fail: (thrown: unknown) => Promise<void>;
+}
+
 /**
- * Notes a run that found nothing to do: one line in the run log, all at once.
+ * Keeps the line of a run in the run log; `keys` are those of the outcome's data that it holds.
  *
- * It does not look first whether sensordb's own tables are up to date: that they take the line is all that such a run needs.
+ * A run that is killed leaves a line without an end. Work that is done stays done and is reported even when the end cannot
+ * be written. A run with nothing to do does not look first whether sensordb's own tables are up to date: that they
+ * take the line is all that it needs.
  */
-export async function logIdleRun(
+export function recordRun(
   session: Session,
   start: RunStart,
   options: RunOptions,
-  outcome: Outcome,
   keys: readonly string[],
-): Promise<Outcome> {
-  const end = endOf(outcome, keys);
+): RunRecord {
+  let id: string | null = null;
+  let isEnded = false;
+  const makeTables = () => ensureOwnState(session, options, start.toolVersion);
+  return {
+    begin: async () => {
+      await makeTables();
+      id = await logRun(session, start, null);
+    },
+    end: async (outcome) => {
+      isEnded = true;
+      const end = endOf(outcome, keys);
+      if (id !== null) return await finishOrWarn(session, id, end, outcome);
+      await logWhole(session, start, end, makeTables);
+      return outcome;
+    },
+    fail: async (thrown) => {
+      if (isEnded) return;
+      const end = failed(session, thrown);
+      const written = id === null ? logRun(uninterrupted(session), start, end) : finishRun(session, id, end);
+      // The reason itself goes to the user; a log that cannot be written does not replace it.
+      await written.catch(() => {});
+    },
+  };
+}
+
+async function logWhole(
+  session: Session,
+  start: RunStart,
+  end: RunEnd,
+  makeTables: () => Promise<unknown>,
+): Promise<void> {
   try {
     await logRun(session, start, end);
   } catch (thrown) {
     if (!NOT_READY.has(sqlstateOf(thrown))) throw thrown;
-    await ensureOwnState(session, options, start.toolVersion);
+    await makeTables();
     await logRun(session, start, end);
   }
-  return outcome;
 }
 
-/**
- * Does a run's work between its two lines in the run log: one before, one after, also when it fails or is interrupted.
- *
- * A run that is killed leaves the first, without an end. Work that is done stays done and is reported even when the
- * end cannot be written.
- */
-export async function loggedRun(
-  session: Session,
-  start: RunStart,
-  options: RunOptions,
-  work: () => Promise<Outcome>,
-  keys: readonly string[],
-): Promise<Outcome> {
-  await ensureOwnState(session, options, start.toolVersion);
-  const id = await logRun(session, start, null);
-  let outcome: Outcome;
+async function finishOrWarn(session: Session, id: string, end: RunEnd, outcome: Outcome): Promise<Outcome> {
   try {
-    outcome = await work();
-  } catch (thrown) {
-    // The reason itself goes to the user; a log that cannot be written does not replace it.
-    await finishRun(session, id, failed(session, thrown)).catch(() => {});
-    throw thrown;
-  }
-  try {
-    await finishRun(session, id, endOf(outcome, keys));
+    await finishRun(session, id, end);
     return outcome;
   } catch (thrown) {
     const message = `The end of this run was not written to sensordb.run_log: ${toSensordbError(thrown).message}`;

@@ -1,8 +1,9 @@
 import { failure } from '../cli/errors.ts';
 import { withLock } from '../db/lock.ts';
+import { quoteIdentifier } from '../db/quote.ts';
 import { type RunOptions, runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
-import { SQLSTATE } from '../db/sqlstate.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { type MigrationFile, readMigrationFiles } from './files.ts';
@@ -70,11 +71,7 @@ export function refuseProblems({ problems }: MigrationState): void {
 }
 
 function explain(thrown: unknown, session: Session): unknown {
-  const denied =
-    thrown instanceof Error &&
-    'facts' in thrown &&
-    (thrown.facts as { sqlstate: string | null }).sqlstate === SQLSTATE.insufficientPrivilege;
-  if (!denied) return thrown;
+  if (sqlstateOf(thrown) !== SQLSTATE.insufficientPrivilege) return thrown;
   const { user, database } = session.server;
   return failure(
     'insufficient_privilege',
@@ -82,7 +79,7 @@ function explain(thrown: unknown, session: Session): unknown {
     {
       sqlstate: SQLSTATE.insufficientPrivilege,
       object: STATE_SCHEMA,
-      hint: `GRANT CREATE ON DATABASE ${database} TO ${user}, or have its owner run: sensordb migrate up --state-only.`,
+      hint: `GRANT CREATE ON DATABASE ${quoteIdentifier(database)} TO ${quoteIdentifier(user)}, or have its owner run: sensordb migrate up --state-only.`,
       cause: thrown,
     },
   );

@@ -1,6 +1,8 @@
+import { LOCK_MODES } from '../db/lock-modes.ts';
+import { qualifiedName } from '../db/quote.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { splitStatements } from '../db/statements.ts';
-import type { Step } from '../db/step.ts';
+import type { Step, StepLock } from '../db/step.ts';
 import { fillTemplate } from '../db/template.ts';
 import type { MigrationFile } from './files.ts';
 
@@ -28,15 +30,25 @@ export function migrationSteps(
   });
   const title = `Apply migration ${String(file.version).padStart(4, '0')} ${file.name}`;
   return [
-    ...splitStatements(filled, path).map(({ sql, offset, line }) => ({
+    ...splitStatements(filled, path).map(({ sql, offset, line }, at) => ({
       title,
       sql,
       transaction,
-      locks: [],
+      locks: at === 0 ? locksOf(file, target.schema) : [],
       source: { file: path, text: filled, offset, line },
     })),
     { title, sql: note, transaction, locks: [] },
   ];
+}
+
+const HEAD_LOCK = /^-- Strongest lock: ((?:[A-Z]+ )+)on (\w+)/m;
+
+/** Reads the lock on a table that exists already from the comment at the head of a file; a test holds it to be true. */
+function locksOf({ text }: MigrationFile, schema: string): readonly StepLock[] {
+  const match = HEAD_LOCK.exec(text);
+  const mode = LOCK_MODES.find((known) => known === match?.[1]?.trim());
+  if (match === null || mode === undefined) return [];
+  return [{ relation: qualifiedName(schema, match[2] as string), mode }];
 }
 
 /** Makes the step that creates sensordb's own schema. */

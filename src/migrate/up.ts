@@ -8,14 +8,15 @@ import { startProgress } from '../cli/progress.ts';
 import { withSession } from '../cli/with-session.ts';
 import { withLock } from '../db/lock.ts';
 import { quoteIdentifier } from '../db/quote.ts';
+import type { RunStart } from '../db/run-log.ts';
 import { type RunOptions, runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { type MigrationFile, readMigrationFiles } from './files.ts';
-import { readHistory, readStateFacts } from './history.ts';
-import { loggedRun, logIdleRun } from './logged.ts';
+import { readHistory, readStateFacts, STATE_SCHEMA } from './history.ts';
+import { type RunRecord, recordRun } from './logged.ts';
 import { type MigrationState, planMigrations } from './plan.ts';
 import { renderUp, type UpView } from './render.ts';
 import { readTargetSchema } from './schema.ts';
@@ -40,55 +41,65 @@ export async function upCommand(context: Context, options: UpOptions): Promise<O
   const budget = budgetOf(options);
   return await withSession(context, options, async ({ session, warnings }) => {
     requireWritable(session);
-    const schema = await reading(session, () => readTargetSchema(session, options.schema));
+    const stateOnly = options.stateOnly === true;
+    const schema = stateOnly
+      ? STATE_SCHEMA
+      : await reading(session, () => readTargetSchema(session, options.schema));
     const progress = await startProgress('Reading the migration history', options, context);
     const run: RunOptions = { budget, onWait: progress.update };
     try {
       if (options.dryRun === true) {
-        return await dryRun(context, options, session, schema, warnings, budget.lockTimeoutMs);
+        return await dryRun(context, session, { schema, stateOnly, warnings }, budget.lockTimeoutMs);
       }
-      const madeState = await ensureOwnState(session, run, context.version);
-      if (options.stateOnly === true)
-        return outcomeOf({ schema, stateOnly: true, madeState, applied: [] }, warnings);
-      return await withLock(session, { kind: 'migrations' }, budget, (locked) =>
-        upLocked(context, locked, { schema, madeState, run, warnings, update: progress.update }),
-      );
+      const record = recordRun(session, startOf(context, schema), run, ['applied']);
+      try {
+        const madeState = await ensureOwnState(session, run, context.version);
+        if (stateOnly) {
+          return await record.end(outcomeOf({ schema, stateOnly, madeState, applied: [] }, warnings));
+        }
+        return await withLock(session, { kind: 'migrations' }, budget, (locked) =>
+          upLocked(context, locked, { schema, madeState, record, run, warnings, update: progress.update }),
+        );
+      } catch (thrown) {
+        await record.fail(thrown);
+        throw thrown;
+      }
     } finally {
       progress.stop();
     }
   });
 }
 
-interface UpContext {
-  readonly schema: string;
-  readonly madeState: boolean;
-  readonly run: RunOptions;
-  readonly warnings: readonly Warning[];
-  readonly update: (text: string) => void;
-}
-
-async function upLocked(context: Context, session: Session, up: UpContext): Promise<Outcome> {
-  const { schema, madeState, run, warnings } = up;
-  // Read under the lock: another run may have applied some while this one waited.
-  const state = await reading(session, () => readApplicationState(session, schema));
-  refuseProblems(state);
-  const start = {
+function startOf(context: Context, schema: string): RunStart {
+  return {
     command: 'migrate up',
     table: null,
     arguments: { schema },
     startedAt: context.now(),
     toolVersion: context.version,
   };
-  if (state.pending.length === 0) {
-    const outcome = outcomeOf({ schema, stateOnly: false, madeState, applied: [] }, warnings);
-    return await logIdleRun(session, start, run, outcome, LOGGED);
-  }
-  const work = () => applyAll(context, session, state.pending, up);
-  return await loggedRun(session, start, run, work, LOGGED);
 }
 
-/** The keys of the outcome's data that the run log keeps. */
-const LOGGED = ['applied'];
+interface UpContext {
+  readonly schema: string;
+  readonly madeState: boolean;
+  readonly record: RunRecord;
+  readonly run: RunOptions;
+  readonly warnings: readonly Warning[];
+  readonly update: (text: string) => void;
+}
+
+async function upLocked(context: Context, session: Session, up: UpContext): Promise<Outcome> {
+  const { schema, madeState, record, warnings } = up;
+  // Read under the lock: another run may have applied some while this one waited.
+  const state = await reading(session, () => readApplicationState(session, schema));
+  refuseProblems(state);
+  if (state.pending.length === 0) {
+    return await record.end(outcomeOf({ schema, stateOnly: false, madeState, applied: [] }, warnings));
+  }
+  await record.begin();
+  return await record.end(await applyAll(context, session, state.pending, up));
+}
 
 async function applyAll(
   context: Context,
@@ -144,34 +155,34 @@ function outcomeOf(view: UpView, warnings: readonly Warning[]): Outcome {
 
 async function dryRun(
   context: Context,
-  options: UpOptions,
   session: Session,
-  schema: string,
-  warnings: readonly Warning[],
+  target: { readonly schema: string; readonly stateOnly: boolean; readonly warnings: readonly Warning[] },
   lockTimeoutMs: number,
 ): Promise<Outcome> {
+  const { schema, stateOnly, warnings } = target;
   const toolVersion = context.version;
   const own = await reading(session, () => readOwnState(session));
-  const application = await reading(session, () => readApplicationState(session, schema));
   refuseProblems(own.migrations);
-  refuseProblems(application);
   const ownSteps = ownStateSteps(own, toolVersion);
-  const pending = options.stateOnly === true ? [] : application.pending;
+  const pending = stateOnly ? [] : await readPending(session, schema);
   const steps = [
     ...ownSteps.flat(),
     ...pending.flatMap((file, at) => migrationSteps(file, { schema, toolVersion }, ownSteps.length + at + 1)),
   ];
-  const view = {
-    schema,
-    stateOnly: options.stateOnly === true,
-    madeState: ownSteps.length > 0,
-    applied: pending,
-  };
-  const outcome = outcomeOf(view, warnings);
+  const outcome = outcomeOf(
+    { schema, stateOnly, madeState: ownSteps.length > 0, applied: pending },
+    warnings,
+  );
   return {
     ...outcome,
     changed: false,
     data: { ...outcome.data, steps: stepsAsData(steps) },
     render: () => stepsAsScript(steps, lockTimeoutMs),
   };
+}
+
+async function readPending(session: Session, schema: string): Promise<readonly MigrationFile[]> {
+  const application = await reading(session, () => readApplicationState(session, schema));
+  refuseProblems(application);
+  return application.pending;
 }

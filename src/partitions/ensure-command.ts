@@ -13,7 +13,7 @@ import type { RunOptions } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
-import { loggedRun, logIdleRun } from '../migrate/logged.ts';
+import { type RunRecord, recordRun } from '../migrate/logged.ts';
 import { formatInstant, fromDate, type Instant } from '../time/instant.ts';
 import { compare } from './coverage.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
@@ -46,13 +46,16 @@ export async function ensureCommand(context: Context, options: EnsureOptions): P
         startedAt,
         toolVersion: context.version,
       };
-      return await withLock(
-        session,
-        { kind: 'table', oid: table.oid, name: table.qualified },
-        budget,
-        (locked) =>
-          ensureLocked(locked, table, request, { now, start, run, warnings, update: progress.update }),
-      );
+      const record = recordRun(session, start, run, LOGGED);
+      try {
+        const target = { kind: 'table', oid: table.oid, name: table.qualified } as const;
+        return await withLock(session, target, budget, (locked) =>
+          ensureLocked(locked, table, request, { now, record, run, warnings, update: progress.update }),
+        );
+      } catch (thrown) {
+        await record.fail(thrown);
+        throw thrown;
+      }
     } finally {
       progress.stop();
     }
@@ -61,7 +64,7 @@ export async function ensureCommand(context: Context, options: EnsureOptions): P
 
 interface RunContext {
   readonly now: Instant;
-  readonly start: RunStart;
+  readonly record: RunRecord;
   readonly run: RunOptions;
   readonly warnings: readonly Warning[];
   readonly update: (text: string) => void;
@@ -71,23 +74,20 @@ async function ensureLocked(
   session: Session,
   table: PartitionedTable,
   request: EnsureRequest,
-  { now, start, run, warnings, update }: RunContext,
+  { now, record, run, warnings, update }: RunContext,
 ): Promise<Outcome> {
   const prepared = await prepareEnsure(session, table, request, now, run);
-  const finish = (result: EnsureResult): Outcome => outcomeOf(prepared, result, now, warnings);
   if (prepared.work.length === 0) {
-    const outcome = finish({ created: [], conflicts: prepared.plan.conflicts, error: null });
-    return await logIdleRun(session, start, run, outcome, LOGGED);
+    const nothing = { created: [], conflicts: prepared.plan.conflicts, error: null };
+    return await record.end(outcomeOf(prepared, nothing, now, warnings));
   }
-  const work = async (): Promise<Outcome> => {
-    let made = 0;
-    const result = await runEnsure(session, prepared, run, (leaf) => {
-      made += 1;
-      update(`Creating ${leaf.name} (${made} of ${prepared.work.length})`);
-    });
-    return finish(result);
-  };
-  return await loggedRun(session, start, run, work, LOGGED);
+  await record.begin();
+  let made = 0;
+  const result = await runEnsure(session, prepared, run, (leaf) => {
+    made += 1;
+    update(`Creating ${leaf.name} (${made} of ${prepared.work.length})`);
+  });
+  return await record.end(outcomeOf(prepared, result, now, warnings));
 }
 
 /** The keys of the outcome's data that the run log keeps. */

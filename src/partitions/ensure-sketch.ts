@@ -10,6 +10,7 @@ import {
 import {
   addPeriods,
   exactSuffix,
+  INTERVALS,
   type Interval,
   intervalOf,
   listPeriods,
@@ -82,12 +83,26 @@ export function sketchEnsure(
   return { interval, range, existing, holes };
 }
 
+/**
+ * Tells the interval of the leaves there are: that of the newest one that is a calendar period.
+ *
+ * Left out is what merely fills up a period of a coarser interval beside a leaf that is no period: [30 November, 1 December)
+ * after a legacy leaf up to the 30th is one day long, and does not make a monthly table a daily one.
+ */
 function inferInterval(table: string, leaves: readonly Leaf[]): Interval {
   const bounded = leaves.filter(({ range }) => isBounded(range));
   const newestFirst = bounded.toSorted((a, b) => compare(b.range.lower, a.range.lower));
+  const known = new Set(bounded.map(({ range }) => intervalOf(range)));
+  const odd = bounded.filter(({ range }) => intervalOf(range) === null);
+  const fillsUp = ({ lower }: Range, interval: Interval): boolean =>
+    INTERVALS.slice(INTERVALS.indexOf(interval) + 1).some((coarser) => {
+      const start = periodStart(lower, coarser);
+      const period = { lower: start, upper: addPeriods(start, coarser, 1) };
+      return known.has(coarser) && odd.some(({ range }) => overlaps(range, period));
+    });
   for (const { range } of newestFirst) {
     const interval = intervalOf(range);
-    if (interval !== null) return interval;
+    if (interval !== null && !fillsUp(range, interval)) return interval;
   }
   const [newest] = newestFirst;
   if (newest === undefined) return 'month';

@@ -49,16 +49,20 @@ export async function prepareEnsure(
     return { table, partitions, plan: planEnsure(table, sketch, partitions, nothing), work: [] };
   }
   const taken = await reading(session, () => readTakenNames(session, table));
-  const defaultRows = await countDefaultRows(session, table, partitions, sketch.holes, options);
+  const defaultRows = await readRowsInTheWay(session, table, partitions, sketch.holes, options);
   const plan = planEnsure(table, sketch, partitions, { taken, defaultRows });
   if (plan.create.length === 0) return { table, partitions, plan, work: [] };
   // pg_get_indexdef and the like take ACCESS SHARE on the parent and its indexes.
   const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' as const }];
   const template = await underBudget(session, `Read ${table.qualified}`, locks, options, () =>
-    reading(session, async () => {
-      await requirePrivileges(session, table);
-      return await readLeafTemplate(session, table, partitions.leaves);
-    }),
+    reading(
+      session,
+      async () => {
+        await requirePrivileges(session, table);
+        return await readLeafTemplate(session, table, partitions.leaves);
+      },
+      options.budget.lockTimeoutMs,
+    ),
   );
   const names = new Set([...taken.keys(), ...plan.create.map(({ name }) => name)]);
   const work = urgentFirst(plan.create, now).map((leaf, at) => ({
@@ -74,7 +78,7 @@ function urgentFirst(leaves: readonly NewLeaf[], now: Instant): readonly NewLeaf
   return [...leaves.filter((leaf) => !isPast(leaf)), ...leaves.filter(isPast)];
 }
 
-async function countDefaultRows(
+async function readRowsInTheWay(
   session: Session,
   table: PartitionedTable,
   partitions: Partitions,
@@ -86,7 +90,11 @@ async function countDefaultRows(
   const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
   const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
   return await underBudget(session, `Count the rows of ${relation}`, locks, options, () =>
-    reading(session, () => readDefaultRows(session, table, defaultPartition, holes)),
+    reading(
+      session,
+      () => readDefaultRows(session, table, defaultPartition, holes),
+      options.budget.lockTimeoutMs,
+    ),
   );
 }
 
@@ -116,9 +124,9 @@ export async function runEnsure(
       await runTransaction(session, steps, options);
       created.push(leaf);
     } catch (thrown) {
-      const conflict = session.signal.aborted ? null : await asConflict(session, prepared, leaf, thrown);
-      if (conflict === null) return { created, conflicts, error: asError(session, thrown) };
-      conflicts.push(conflict);
+      const judged = await judgeFailure(session, prepared, leaf, thrown, options);
+      if (judged.error !== null) return { created, conflicts, error: judged.error };
+      conflicts.push(judged.conflict);
     }
   }
   return { created, conflicts, error: null };
@@ -128,23 +136,42 @@ function asError(session: Session, thrown: unknown): SensordbError {
   return toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
 }
 
-/** Tells what others did since the plan was made from what is a failure. */
+type Judgement =
+  | { readonly conflict: Conflict; readonly error: null }
+  | { readonly conflict: null; readonly error: SensordbError };
+
+/** Tells what others did since the plan was made, which is a conflict, from what is a failure; never throws. */
+async function judgeFailure(
+  session: Session,
+  prepared: PreparedEnsure,
+  leaf: NewLeaf,
+  thrown: unknown,
+  options: RunOptions,
+): Promise<Judgement> {
+  try {
+    session.signal.throwIfAborted();
+    const conflict = await asConflict(session, prepared, leaf, thrown, options);
+    return conflict === null ? { conflict, error: asError(session, thrown) } : { conflict, error: null };
+  } catch (again) {
+    return { conflict: null, error: asError(session, again) };
+  }
+}
+
 async function asConflict(
   session: Session,
   { table, partitions }: PreparedEnsure,
   leaf: NewLeaf,
   thrown: unknown,
+  options: RunOptions,
 ): Promise<Conflict | null> {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   switch (sqlstateOf(thrown)) {
     case SQLSTATE.checkViolation: {
       // "updated partition constraint for default partition … would be violated by some row": it came in since.
       if (partitions.default === null) return null;
-      const { default: defaultPartition } = partitions;
       const hole: Hole = { range: leaf.range, extent: 'whole', names: [leaf.name] };
-      const found = await reading(session, () => readDefaultRows(session, table, defaultPartition, [hole]));
-      const rows = found.get(leaf.range.lower);
-      return rowsInDefault(table, leaf.range, rows ?? null, defaultPartition);
+      const found = await readRowsInTheWay(session, table, partitions, [hole], options);
+      return rowsInDefault(table, leaf.range, found.get(leaf.range.lower) ?? null, partitions.default);
     }
     case SQLSTATE.invalidObjectDefinition:
       return refusedByServer(leaf.range, 'overlap', message);

@@ -11,8 +11,9 @@ export const PORT = 5432;
 // sun_path holds 107 bytes on Linux and 103 on macOS.
 const LONGEST_PATH = 100;
 
+/** Tells whether clients can name the folder: in libpq's `host` a comma stands between two servers, quoted or not. */
 function fits(folder: string): boolean {
-  return Buffer.byteLength(join(folder, `.s.PGSQL.${PORT}`)) < LONGEST_PATH;
+  return !folder.includes(',') && Buffer.byteLength(join(folder, `.s.PGSQL.${PORT}`)) < LONGEST_PATH;
 }
 
 /** Gives the folder for the server's socket: the data directory, or a short one in the temporary folder. */
@@ -40,11 +41,4 @@ async function makePrivate(folder: string, account: Account | null): Promise<voi
       object: folder,
     });
   }
-}
-
-/** Gives the command line for psql, quoted for a connection string within double quotes of a shell. */
-export function psqlCommand(host: string, port: number, database: string): string {
-  const value = /^[\w./-]+$/.test(host) ? host : `'${host.replaceAll(/[\\']/g, '\\$&')}'`;
-  const conninfo = `host=${value} port=${port} user=postgres dbname=${database}`;
-  return `psql "${conninfo.replaceAll(/[\\"$`]/g, '\\$&')}"`;
 }

@@ -39,11 +39,14 @@ export interface Session {
 const CANCEL_AGAIN_MS = 500;
 const CANCEL_TIMEOUT_MS = 5000;
 const CLOSE_TIMEOUT_MS = 2000;
+/** How long a server that is asked to cancel may be silent, and after that for each statement that cleans up. */
+const SILENCE_MS = 5000;
 
 /** CancelRequest: its length, and the code 80877102 in the place of a protocol version. */
 const CANCEL_REQUEST = [0, 0, 0, 16, 4, 210, 22, 46];
 
 const CLOSED_ON_PURPOSE = { code: null, message: 'it has been closed' };
+const SILENT = { code: null, message: 'the server did not answer the request to cancel' };
 
 const ignore = () => {};
 
@@ -57,13 +60,21 @@ export function startSession(
   const closing = new AbortController();
   let lost: SensordbError | null = null;
   let queue: Promise<unknown> = Promise.resolve();
+  // The last signal that a statement came with: once it is given, those without one have no more time than it gives.
+  let latest: AbortSignal | undefined;
+  const over = new AbortController();
   wire.socket.once('close', () => {
-    lost = connectionLost(attempted, login.tap.lastWords());
+    lost ??= connectionLost(attempted, login.tap.lastWords());
+    over.abort();
     onClose(closing.signal.aborted ? null : lost);
   });
+  const giveUp = () => {
+    lost ??= connectionLost(attempted, SILENT);
+    wire.socket.destroy();
+  };
   const explain = (error: unknown) =>
     wire.socket.destroyed || errorCode(error).startsWith('CONNECTION_')
-      ? connectionLost(attempted, login.tap.lastWords(), error)
+      ? (lost ?? connectionLost(attempted, login.tap.lastWords(), error))
       : error;
 
   const runNow = async <Row>(
@@ -74,10 +85,12 @@ export function startSession(
     if (closing.signal.aborted) throw connectionLost(attempted, CLOSED_ON_PURPOSE);
     if (lost !== null) throw lost;
     if (signal?.aborted) throw cancelledBeforehand();
+    latest = signal ?? latest;
     const query = login.sql.unsafe(text, parameters.map(encodeParameter));
     const signals = signal === undefined ? [closing.signal] : [closing.signal, signal];
+    const cancelOnce = () => cancel(wire, attempted, login, over.signal);
     try {
-      return toResult<Row>(await cancellable(query, signals, () => cancel(wire, attempted, login)));
+      return toResult<Row>(await unlessSilent(cancellable(query, signals, cancelOnce), latest, giveUp));
     } catch (error) {
       throw explain(error);
     }
@@ -88,6 +101,26 @@ export function startSession(
     return result;
   };
   return { run, close: once(() => closeSession(wire, login, closing, queue)) };
+}
+
+/** Waits for a query, and gives up on it when it has not ended some time after the signal. */
+async function unlessSilent<T>(
+  query: Promise<T>,
+  signal: AbortSignal | undefined,
+  giveUp: () => void,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const start = () => {
+    timer = setTimeout(giveUp, SILENCE_MS);
+  };
+  if (signal?.aborted) start();
+  else signal?.addEventListener('abort', start, { once: true });
+  try {
+    return await query;
+  } finally {
+    signal?.removeEventListener('abort', start);
+    clearTimeout(timer);
+  }
 }
 
 /** Waits for a query, and has it cancelled over and over once the signal is given. */
@@ -127,8 +160,13 @@ async function cancelUntil(settled: AbortSignal, cancelOnce: () => Promise<void>
 }
 
 // Not by the driver's own cancel, which would dial a second connection by its own rules.
-async function cancel(wire: Wire, attempted: Attempted, { backend }: Login): Promise<void> {
-  const deadline = AbortSignal.timeout(CANCEL_TIMEOUT_MS);
+async function cancel(
+  wire: Wire,
+  attempted: Attempted,
+  { backend }: Login,
+  over: AbortSignal,
+): Promise<void> {
+  const deadline = AbortSignal.any([AbortSignal.timeout(CANCEL_TIMEOUT_MS), over]);
   const { socket } = await openWire(attempted, wire.encrypted ? 'tls' : 'plain', deadline);
   try {
     const key = Buffer.alloc(8);

@@ -18,7 +18,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EXIT } from '../../../src/cli/exit-codes.ts';
 import { serverAccount } from '../../../src/db/embedded/account.ts';
 import { findNative, usableBinaries } from '../../../src/db/embedded/binaries.ts';
-import { psqlCommand } from '../../../src/db/embedded/sockets.ts';
 
 let home: string;
 
@@ -123,16 +122,5 @@ describe('binaries that do not run where npm put them', () => {
       exitCode: EXIT.failed,
       message: expect.stringContaining('broken on purpose'),
     });
-  });
-});
-
-describe('the command line for psql', () => {
-  test.each([
-    ['/run/pg', 'psql "host=/run/pg port=5432 user=postgres dbname=sensordb"'],
-    ['/a b', `psql "host='/a b' port=5432 user=postgres dbname=sensordb"`],
-    [`/it's`, `psql "host='/it\\\\'s' port=5432 user=postgres dbname=sensordb"`],
-    ['/$(x)', `psql "host='/\\$(x)' port=5432 user=postgres dbname=sensordb"`],
-  ])('quotes %s for libpq and the shell', (host, line) => {
-    expect(psqlCommand(host, 5432, 'sensordb')).toBe(line);
   });
 });
