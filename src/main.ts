@@ -11,6 +11,7 @@ import {
   showOutcome,
   toSensordbError,
   WarnedError,
+  write,
 } from './cli/output.ts';
 import { abortOnSignals } from './cli/signals.ts';
 import { printableLines } from './cli/table.ts';

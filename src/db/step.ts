@@ -1,4 +1,4 @@
-import type { LockMode } from './lock-modes.ts';
+import { LOCK_MODES, type LockMode } from './lock-modes.ts';
 
 /** A lock that a statement takes on a relation that is somebody's: outside pg_catalog and `sensordb`. */
 export interface StepLock {
@@ -29,4 +29,16 @@ interface StepSource {
   readonly offset: number;
   /** The line of the statement's first word. */
   readonly line: number;
+}
+
+/** Keeps the strongest of the locks on each relation, in the order in which the relations come. */
+export function strongestLocks(locks: readonly StepLock[]): readonly StepLock[] {
+  const strongest = new Map<string, LockMode>();
+  for (const { relation, mode } of locks) {
+    const known = strongest.get(relation);
+    if (known === undefined || LOCK_MODES.indexOf(mode) > LOCK_MODES.indexOf(known)) {
+      strongest.set(relation, mode);
+    }
+  }
+  return [...strongest].map(([relation, mode]) => ({ relation, mode }));
 }

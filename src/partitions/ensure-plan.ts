@@ -77,7 +77,8 @@ export function planEnsure(
     const name = chooseName(hole, facts.taken, ours, planned);
     const rows = facts.defaultRows.get(hole.range.lower);
     if (name.kind === 'taken') conflicts.push(nameTaken(table, hole.range, name.name, facts.taken));
-    else if (rows !== undefined) conflicts.push(rowsInDefault(table, hole.range, rows, partitions.default));
+    else if (rows !== undefined)
+      conflicts.push(rowsInDefault(table, hole.range, rows, partitions.default, name.name));
     else {
       planned.add(name.name);
       create.push({ name: name.name, range: hole.range });
@@ -137,6 +138,7 @@ export function rowsInDefault(
   range: Range,
   rows: DefaultRows | null,
   defaultPartition: DefaultPartition | null,
+  leafName: string,
 ): Conflict {
   const { schema, name } = defaultPartition ?? { schema: table.schema, name: 'DEFAULT' };
   const relation = qualifiedName(schema, name);
@@ -145,10 +147,14 @@ export function rowsInDefault(
     quoteLiteral(formatBound(end, table.keyType)),
   );
   const selection = `FROM ${relation} WHERE ${key} >= ${lower} AND ${key} < ${upper}`;
+  const aside = qualifiedName(table.schema, fitName(leafName, '_aside'));
+  // One statement moves them: of two, the second would delete what came in after the first had looked.
   const advice = [
     `See them: SELECT * ${selection}.`,
-    `Wrong times: UPDATE or DELETE them there. Right ones: CREATE TABLE aside AS SELECT * ${selection}; DELETE ${selection};`,
-    `run this again; then INSERT them INTO ${table.qualified} from there.`,
+    'Wrong times: UPDATE or DELETE them there.',
+    `Right ones: CREATE TABLE ${aside} (LIKE ${relation});`,
+    `WITH moved AS (DELETE ${selection} RETURNING *) INSERT INTO ${aside} SELECT * FROM moved;`,
+    `run this again; then INSERT INTO ${table.qualified} what is in ${aside} (OVERRIDING SYSTEM VALUE, without generated columns).`,
   ];
   return {
     range,

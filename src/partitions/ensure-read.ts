@@ -5,7 +5,7 @@ import { quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE } from '../db/sqlstate.ts';
 import { formatBound, type Instant, parseInstant } from '../time/instant.ts';
-import type { EnsureFacts } from './ensure-plan.ts';
+import type { DefaultRows, EnsureFacts } from './ensure-plan.ts';
 import type { Hole } from './ensure-sketch.ts';
 import type { DefaultPartition } from './read.ts';
 
@@ -52,44 +52,49 @@ export async function readTakenNames(
 }
 
 interface DefaultRow {
-  readonly hole: number;
+  readonly bucket: number;
   readonly count: string;
   readonly earliest: string;
   readonly latest: string;
 }
 
-/** Counts the rows of DEFAULT that lie in each hole; one query, which takes ACCESS SHARE on DEFAULT. */
+/**
+ * Counts the rows of DEFAULT that lie in each hole: one query and one pass over DEFAULT, on which it takes ACCESS SHARE.
+ *
+ * The holes are disjoint and in ascending order, so that their ends cut time into buckets.
+ */
 export async function readDefaultRows(
   session: Session,
   table: PartitionedTable,
   defaultPartition: DefaultPartition,
   holes: readonly Hole[],
 ): Promise<EnsureFacts['defaultRows']> {
-  const ranges = JSON.stringify(
-    holes.map(({ range }, hole) => ({
-      hole,
-      lower: formatBound(range.lower, table.keyType),
-      upper: formatBound(range.upper, table.keyType),
-    })),
-  );
+  const edges = [...new Set(holes.flatMap(({ range }) => [range.lower, range.upper]))];
+  const texts = edges.map((edge) => formatBound(edge, table.keyType));
   const type = sql.raw(table.keyType);
   const key = sql.id('d', table.key);
   const { rows } = await sql<DefaultRow>`
-    select h.hole, count(*)::text as count, min(${key})::text as earliest, max(${key})::text as latest
-      from jsonb_to_recordset(${ranges}::jsonb) as h (hole int4, lower text, upper text)
-      join ${sql.id(defaultPartition.schema, defaultPartition.name)} d
-        on ${key} >= h.lower::${type} and ${key} < h.upper::${type}
-     group by h.hole`.execute(session.db);
+    select b.bucket, count(*)::text as count, min(b.key)::text as earliest, max(b.key)::text as latest
+      from (select width_bucket(${key}, ${`{"${texts.join('","')}"}`}::${type}[]) as bucket, ${key} as key
+              from ${sql.id(defaultPartition.schema, defaultPartition.name)} d
+             where ${key} >= ${texts[0]}::${type} and ${key} < ${texts.at(-1)}::${type}) b
+     group by b.bucket`.execute(session.db);
+  // Bucket n begins at the n-th edge; between holes that do not touch lie buckets of no interest.
+  const found = new Map(rows.map((row) => [edges[row.bucket - 1], row]));
   return new Map(
-    rows.map(({ hole, count, earliest, latest }) => [
-      (holes[hole] as Hole).range.lower,
-      {
-        count: Number(count),
-        earliest: parseInstant(earliest) as Instant,
-        latest: parseInstant(latest) as Instant,
-      },
-    ]),
+    holes.flatMap(({ range: { lower } }) => {
+      const row = found.get(lower);
+      return row === undefined ? [] : [[lower, toDefaultRows(row)] as const];
+    }),
   );
+}
+
+function toDefaultRows({ count, earliest, latest }: DefaultRow): DefaultRows {
+  return {
+    count: Number(count),
+    earliest: parseInstant(earliest) as Instant,
+    latest: parseInstant(latest) as Instant,
+  };
 }
 
 /**

@@ -171,7 +171,8 @@ async function asConflict(
       if (partitions.default === null) return null;
       const hole: Hole = { range: leaf.range, extent: 'whole', names: [leaf.name] };
       const found = await readRowsInTheWay(session, table, partitions, [hole], options);
-      return rowsInDefault(table, leaf.range, found.get(leaf.range.lower) ?? null, partitions.default);
+      const rows = found.get(leaf.range.lower) ?? null;
+      return rowsInDefault(table, leaf.range, rows, partitions.default, leaf.name);
     }
     case SQLSTATE.invalidObjectDefinition:
       return refusedByServer(leaf.range, 'overlap', message);

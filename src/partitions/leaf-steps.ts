@@ -2,7 +2,7 @@ import { printable } from '../cli/table.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import { sqlStatement } from '../db/sql-files.ts';
-import type { Step, StepLock } from '../db/step.ts';
+import { type Step, type StepLock, strongestLocks } from '../db/step.ts';
 import type { TemplateValues } from '../db/template.ts';
 import { formatBound } from '../time/instant.ts';
 import type { NewLeaf } from './ensure-plan.ts';
@@ -220,6 +220,10 @@ function attach(table: PartitionedTable, leaf: NewLeaf, template: LeafTemplate):
       lower: formatBound(leaf.range.lower, table.keyType),
       upper: formatBound(leaf.range.upper, table.keyType),
     }),
-    locks: [{ relation: table.qualified, mode: 'SHARE UPDATE EXCLUSIVE' }, ...template.attachLocks],
+    // A table that references itself stands at both ends of its foreign key.
+    locks: strongestLocks([
+      { relation: table.qualified, mode: 'SHARE UPDATE EXCLUSIVE' },
+      ...template.attachLocks,
+    ]),
   };
 }

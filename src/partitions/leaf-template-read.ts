@@ -158,7 +158,6 @@ async function readAttachLocks(session: Session, parent: string): Promise<readon
     )
     select l.kind, format('%I.%I', n.nspname, c.relname) as relation
       from locked l join pg_class c on c.oid = l.oid join pg_namespace n on n.oid = c.relnamespace
-     where l.oid <> ${parent}::oid
      order by l.kind, 2`.execute(session.db);
   const referencing =
     session.server.versionNum < LOCKS_REFERENCING_TABLES ? 'ACCESS SHARE' : 'SHARE ROW EXCLUSIVE';

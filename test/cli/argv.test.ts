@@ -1,5 +1,6 @@
+import { Command } from 'commander';
 import { expect, it } from 'vitest';
-import { commandFirst } from '../../src/cli/argv.ts';
+import { commandFirst, followCommands } from '../../src/cli/argv.ts';
 import { processContext } from '../../src/cli/context.ts';
 import { buildProgram } from '../../src/program.ts';
 
@@ -33,4 +34,19 @@ it.each([
 ])('%j is read as %j', (given, read) => {
   const words = (text: string) => text.split(' ').filter((word) => word !== '');
   expect(commandFirst(program, words(given))).toEqual(words(read));
+});
+
+it.each([
+  ['table add --x', 'add', ['--x']],
+  ['t a', 'add', []],
+  ['t b a', 'table', ['b', 'a']],
+  ['', 'tool', []],
+])('%j leads to the command %j, by names and aliases, and leaves %j', (given, name, unknown) => {
+  const tool = new Command('tool');
+  tool.command('table').alias('t').command('add').alias('a');
+  const found = followCommands(
+    tool,
+    given.split(' ').filter((word) => word !== ''),
+  );
+  expect([found.command.name(), found.unknown]).toEqual([name, unknown]);
 });

@@ -75,6 +75,23 @@ describe('a password in --url', () => {
     expect(JSON.stringify([json, text, log])).not.toContain(SECRET);
   });
 
+  it('is warned of, too, when there is no connection, or the command fails', async () => {
+    for (const [url, exitCode] of [
+      [loginAs('app', 'wrong'), 4],
+      [loginAs('app', SECRET), 2],
+    ] as const) {
+      const words = ['partitions', 'list', '--table', 'nowhere', '--url', url];
+      const text = await runCli(words);
+      expect(text.exitCode).toBe(exitCode);
+      expect(text.stderr).toMatch(/^warning: A password in --url is on show.*\nerror: /);
+      expect((await runCli([...words, '--json'])).json()).toMatchObject({
+        ok: false,
+        warnings: [{ code: 'password_in_arguments' }],
+        error: { message: expect.any(String) },
+      });
+    }
+  });
+
   it.each([
     ['wrong', () => loginAs('app', `${SECRET}-wrong`), 4],
     ['for a server that is not there', () => `postgresql://u:${SECRET}@127.0.0.1:1/d`, 4],

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXECUTABLE } from '../support/cli.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
@@ -55,15 +55,47 @@ it.each([
 });
 
 // macOS has no such device.
-it.runIf(existsSync('/dev/full'))('says that the output could not be written, and exits 1', async () => {
-  const command = `exec ${JSON.stringify(process.execPath)} ${JSON.stringify(EXECUTABLE)} partitions list --table t`;
-  const child = spawn('/bin/sh', ['-c', `${command} > /dev/full`], {
-    env: { PATH: process.env.PATH, SENSORDB_DATABASE_URL: database.url },
-    stdio: ['ignore', 'ignore', 'pipe'],
+describe.runIf(existsSync('/dev/full'))('on a full disk', () => {
+  const LOST = 'error: The output could not be written: ENOSPC.*\n';
+
+  /** Runs a command with the redirections of a shell. */
+  async function redirected(words: readonly string[], redirections: string) {
+    const command = [process.execPath, EXECUTABLE, ...words].map((word) => JSON.stringify(word)).join(' ');
+    const child = spawn('/bin/sh', ['-c', `exec ${command} ${redirections}`], {
+      env: { PATH: process.env.PATH, SENSORDB_DATABASE_URL: database.url },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const chunks: Buffer[] = [];
+    child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const exitCode = await new Promise((resolve) => child.on('close', resolve));
+    return { exitCode, stderr: Buffer.concat(chunks).toString() };
+  }
+
+  it.each([
+    ['a table', ['partitions', 'list', '--table', 't']],
+    ['JSON', ['partitions', 'list', '--table', 't', '--json']],
+    ['help', ['--help']],
+    ['a help topic', ['help', 'exit-codes']],
+    ['help on a command', ['help', 'partitions', 'ensure']],
+    ['the version', ['--version']],
+    ['the version, in company,', ['--version', '--json']],
+  ])('%s that could not be written is an error, exit 1', async (_what, words) => {
+    const { exitCode, stderr } = await redirected(words, '> /dev/full');
+    expect(stderr).toMatch(new RegExp(`^${LOST}$`));
+    expect(exitCode).toBe(1);
   });
-  const chunks: Buffer[] = [];
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const exitCode = await new Promise((resolve) => child.on('close', resolve));
-  expect(exitCode).toBe(1);
-  expect(Buffer.concat(chunks).toString()).toMatch(/^error: The output could not be written: ENOSPC/);
+
+  it('an error that was to be JSON is on stderr, with its own exit code where that comes first', async () => {
+    const { exitCode, stderr } = await redirected(['partitions', 'nonsense', '--json'], '> /dev/full');
+    expect(stderr).toMatch(new RegExp(`^error: Unknown command 'nonsense'\\.\nhint: .*\n${LOST}$`));
+    expect(exitCode).toBe(2);
+  });
+
+  it('the exit code alone is left when stderr is lost, too', async () => {
+    const { exitCode } = await redirected(
+      ['partitions', 'list', '--table', 't', '--json'],
+      '> /dev/full 2> /dev/full',
+    );
+    expect(exitCode).toBe(1);
+  });
 });

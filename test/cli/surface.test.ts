@@ -49,11 +49,14 @@ describe('help', () => {
     for (const { code, meaning } of EXIT_CODE_MEANINGS) expect(stdout).toContain(`${code}  ${meaning}`);
   });
 
-  it('of an unknown topic is a usage error that names the topics', async () => {
-    const { exitCode, stdout, stderr } = await runCli(['help', 'exit-kodes']);
-    expect([exitCode, stdout]).toEqual([2, '']);
-    expect(stderr).toContain('Topics: exit-codes, connection');
-  });
+  it.each(['exit-kodes', 'constructor', 'toString', '__proto__'])(
+    'of an unknown topic (%s) is a usage error that names the topics',
+    async (topic) => {
+      const { exitCode, stdout, stderr } = await runCli(['help', topic]);
+      expect([exitCode, stdout]).toEqual([2, '']);
+      expect(stderr).toContain('Topics: exit-codes, connection');
+    },
+  );
 });
 
 describe('a mistake in the arguments', () => {

@@ -45,8 +45,11 @@ test('leaves stdout to the envelope with --json', async () => {
 
 test.each([{ quiet: true }, { quiet: true, json: true }])('shows nothing of it with %j', async (options) => {
   const { context, said } = world();
-  await walkTo(STOP, await openStage(context, options, URL), main);
+  const stage = await openStage(context, options, URL);
+  await walkTo(STOP, stage, main);
   expect(said()).toEqual({ stdout: '', stderr: '' });
+  // What commands warn of goes to stderr, unless they are told.
+  expect(stage.flags).toEqual(['--quiet']);
 });
 
 test('says what went wrong with --quiet, too, and stops', async () => {

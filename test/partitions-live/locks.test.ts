@@ -47,6 +47,17 @@ it.each([
       'create table alarm (id bigint, at timestamptz, foreign key (id, at) references readings (id, at))',
     ],
   ],
+  [
+    'that references itself',
+    [
+      READINGS,
+      LEAF,
+      INDEXED,
+      DEFAULT,
+      `alter table readings add column before_id bigint, add column before_at timestamptz,
+         add foreign key (before_id, before_at) references readings (id, at)`,
+    ],
+  ],
   ['with DEFAULT', [READINGS, LEAF, INDEXED, DEFAULT]],
   [
     'with a foreign key to a table',

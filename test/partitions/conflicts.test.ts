@@ -41,10 +41,12 @@ describe('rows in DEFAULT', () => {
 
   it('can be moved as the hint says', async () => {
     const { data } = await ensure(database, MARCH_TO_MAY);
-    const [, selection] = /See them: SELECT \* (.*?)\. Wrong/.exec(data.conflicts[0].hint) ?? [];
-    await database.sql.unsafe(`create table aside as select * ${selection}; delete ${selection}`);
+    const recipe =
+      /Right ones: (CREATE .*?; WITH .*?;) run this again; then INSERT INTO (\S+) what is in (\S+)/;
+    const [, move, parent, aside] = recipe.exec(data.conflicts[0].hint) ?? [];
+    await database.sql.unsafe(String(move));
     expect(await created(database, MARCH_TO_MAY)).toEqual(['t_2026_04']);
-    await database.sql.unsafe('insert into t select * from aside');
+    await database.sql.unsafe(`insert into ${parent} select * from ${aside}`);
     expect(await database.sql`select count(*)::int as n from t_2026_04`).toEqual([{ n: 3 }]);
   });
 

@@ -21,6 +21,8 @@ async function inSession<Result>(place: Place, work: (sql: Sql) => Promise<Resul
     max: 1,
     max_lifetime: null,
     prepare: false,
+    // Nobody awaits the driver's own query for array types: failing with the server, it would end the process.
+    fetch_types: false,
     onnotice: () => {},
     connection: { application_name: 'sensordb' },
   });

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SensordbError } from '../../../src/cli/errors.ts';
+import type { OpenSql } from '../../../src/db/open.ts';
 import { type RunningServer, startServer } from '../../support/server.ts';
 import { open, valueOn } from './support.ts';
 
@@ -51,6 +52,46 @@ describe('cancelling', () => {
     await expect(second).rejects.toMatchObject({ code: '57014' });
     expect((await first).rows).toMatchObject([{ word: 'done' }]);
     await connection.close();
+  });
+});
+
+describe('a server that is silent after a cancel request', () => {
+  const LOST = {
+    exitCode: 1,
+    facts: { code: 'connection_lost', message: expect.stringContaining('did not answer') },
+  };
+
+  /** Hands the work a session that has run one statement with the signal, and whose server is frozen since. */
+  async function withFrozen(work: (session: OpenSql, stop: AbortController) => Promise<void>): Promise<void> {
+    const frozen = await startServer();
+    const session = await open(frozen.url);
+    const stop = new AbortController();
+    await session.run('begin', [], { signal: stop.signal });
+    const pids = [session.backendPid, frozen.pid];
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    await work(session, stop);
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    await session.close();
+    await frozen.stop();
+  }
+
+  it('is given up, with the statement that runs and all that come after', async () => {
+    await withFrozen(async (session, stop) => {
+      const statement = session.run('select 1', [], { signal: stop.signal });
+      const outcomes = Promise.all([
+        expect(statement).rejects.toMatchObject(LOST),
+        expect(session.run('rollback')).rejects.toMatchObject(LOST),
+      ]);
+      setTimeout(() => stop.abort(), 10);
+      await outcomes;
+    });
+  });
+
+  it('is given up, too, when no statement ran then and one is to clean up', async () => {
+    await withFrozen(async (session, stop) => {
+      stop.abort();
+      await expect(session.run('rollback')).rejects.toMatchObject(LOST);
+    });
   });
 });
 
