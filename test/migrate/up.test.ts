@@ -44,6 +44,38 @@ describe('migrate up', () => {
     expect(second.json()).toMatchObject({ changed: false, data: { applied: [], stateUpdated: false } });
   });
 
+  it('waits for whom it would block, names him, and leaves a line in the run log', async () => {
+    await migrate(['up']);
+    await database.sql.unsafe(`set client_min_messages to warning;
+      drop table sensors_sensorreading, sensors_sensoraggregate, orders_payment, orders_orderlineitem, orders_order;
+      delete from sensordb.migration where schema_name = 'public' and version >= 2`);
+    const writer = await database.connect();
+    await writer.unsafe(`begin; insert into sensors_device (name, serial_number) values ('a', 'b')`);
+    const steps = (await migrate(['up', '--dry-run'])).json().data.steps as { locks: object[] }[];
+    const busy = await migrate(['up', '--wait', '200ms']);
+    const [{ pid }] = (await writer`select pg_backend_pid() as pid`) as unknown as [{ pid: number }];
+    await writer.unsafe('rollback');
+    await writer.end();
+    expect(steps[0]?.locks).toEqual([{ relation: 'public.sensors_device', mode: 'SHARE ROW EXCLUSIVE' }]);
+    expect(busy.exitCode).toBe(5);
+    expect(busy.json().error).toMatchObject({
+      code: 'lock_budget_spent',
+      object: 'public.sensors_device',
+      message: expect.stringContaining(`pid ${pid} `),
+    });
+    expect(await database.sql`select exit_code from sensordb.run_log order by id desc limit 1`).toEqual([
+      { exit_code: 5 },
+    ]);
+    expect((await migrate(['up'])).exitCode).toBe(0);
+  });
+
+  it('with --state-only needs no schema for the application, and leaves a line in the run log', async () => {
+    await database.sql.unsafe('drop schema public');
+    const { exitCode, json } = await migrate(['up', '--state-only']);
+    expect([exitCode, json().changed, json().data.stateUpdated]).toEqual([0, false, true]);
+    expect(await database.sql`select exit_code from sensordb.run_log`).toEqual([{ exit_code: 0 }]);
+  });
+
   it('with --dry-run prints what a run would do, with the transactions, and changes nothing', async () => {
     const { exitCode, json } = await migrate(['up', '--dry-run']);
     expect(exitCode).toBe(0);

@@ -146,6 +146,26 @@ describe('what others do between the plan and its execution', () => {
     expect(await database.sql`select from sensors_sensorreading_default`).toHaveLength(1);
   });
 
+  it('reports what it made when it cannot look into DEFAULT any more', async () => {
+    const other = await database.connect();
+    const { exitCode, json } = await ensureWith(
+      ['--months', '2', '--wait', '500ms'],
+      /^create table .*_2026_05/,
+      async () => {
+        await other`insert into sensors_sensorreading (device_id, "timestamp", value) values (1, '2026-05-05Z', 1)`;
+        await other.unsafe('begin; lock table sensors_sensorreading_default in access exclusive mode');
+      },
+    );
+    await other.unsafe('rollback');
+    await other.end();
+    expect(exitCode).toBe(5);
+    expect(json()).toMatchObject({
+      changed: true,
+      data: { created: [APRIL] },
+      error: { code: 'lock_budget_spent' },
+    });
+  });
+
   it('fails, and says so, when they dropped the whole table', async () => {
     const { exitCode, json, stderr } = await ensureWith(['--months', '2'], /^create table .*_2026_04/, () =>
       database.sql.unsafe('drop table sensors_sensorreading'),

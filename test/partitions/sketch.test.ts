@@ -129,6 +129,16 @@ describe('the interval', () => {
     expect(sketch('2026-03-15', request([0, 'day']), leaves).interval).toBe(interval);
   });
 
+  it('is not told from what fills up a month beside an odd leaf', () => {
+    const october = leaf('t_2026_10', '2026-10-01', '2026-11-01');
+    const odd = leaf('legacy', '2026-11-01', '2026-11-30');
+    const filler = leaf('t_2026_11_30', '2026-11-30', '2026-12-01');
+    const { interval, names } = sketch('2026-11-22', request([2, 'month']), [october, odd, filler]);
+    expect([interval, names]).toEqual(['month', ['t_2026_12', 't_2027_01']]);
+    const days = [1, 2].map((day) => leaf(`t_2026_11_0${day}`, `2026-11-0${day}`, `2026-11-0${day + 1}`));
+    expect(sketch('2026-11-02', request([1, 'day']), [october, ...days]).interval).toBe('day');
+  });
+
   it('cannot be told from leaves in another time zone: it is asked for', () => {
     const leaves = [leaf('ny', '2026-01-01 05:00', '2026-02-01 05:00')];
     expect(() => sketch('2026-03-15', request([1, 'month']), leaves)).toThrow('no calendar periods in UTC');
