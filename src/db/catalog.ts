@@ -66,12 +66,16 @@ async function findTable(session: Session, text: string): Promise<TableRow> {
     spellings.indexOf(row.name) * (schemas.length + 1) + schemas.indexOf(row.schema);
   const [row] = rows.toSorted((a, b) => rank(a) - rank(b));
   if (row !== undefined) return row;
-  throw usageError('unknown_table', `There is no table ${text} in database ${session.server.database}.`, {
+  throw unknownTable(session, text, schema === null);
+}
+
+function unknownTable({ server }: Session, text: string, bySearchPath: boolean): Error {
+  const { database, user, searchPath } = server;
+  const looked = `Looked in the search_path of ${user}: ${searchPath.join(', ') || 'empty'}. Name it with --table schema.table`;
+  const hint = bySearchPath ? looked : 'Check the spelling and the database';
+  return usageError('unknown_table', `There is no table ${text} in database ${database}.`, {
     object: text,
-    hint:
-      schema === null
-        ? `Looked in the search_path of ${session.server.user}: ${searchPath.join(', ') || 'empty'}. Name it with --table schema.table.`
-        : 'Check the spelling and the database.',
+    hint: `${hint}; sensordb migrate up makes sensors_sensorreading.`,
   });
 }
 

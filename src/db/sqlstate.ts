@@ -14,11 +14,9 @@ export const SQLSTATE = {
   invalidObjectDefinition: '42P17',
   lockNotAvailable: '55P03',
   outOfMemory: '53200',
-  queryCanceled: '57014',
   readOnlyTransaction: '25006',
   undefinedColumn: '42703',
   undefinedTable: '42P01',
-  uniqueViolation: '23505',
 } as const;
 
 /** The parts of a server error that are read here; postgres.js names them as the protocol does. */

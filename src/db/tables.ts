@@ -91,7 +91,7 @@ export interface OrdersPayment {
  * The tables that Kysely knows.
  *
  * The application's carry no schema: `db.withSchema(schema)` gives it. The tool's own tables are always in the
- * schema `sensordb` and carry it in their names, as in `'sensordb.run'`; they stand in a group of their own.
+ * schema `sensordb` and carry it in their names, as in `'sensordb.run_log'`; they stand in a group of their own.
  */
 export interface Database {
   'sensordb.migration': MigrationTable;

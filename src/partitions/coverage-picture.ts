@@ -3,10 +3,30 @@ import { formatInstantShort, type Instant, type Range } from '../time/instant.ts
 import { isBounded, overlaps } from './coverage.ts';
 
 /** What a cell of the picture shows. */
-type Cell = 'past' | 'now' | 'future' | 'gap' | 'pending';
+type Cell = 'past' | 'now' | 'future' | 'gap' | 'pending' | 'lost';
 
-const UNICODE: Readonly<Record<Cell, string>> = { past: '▒', now: '┃', future: '█', gap: '·', pending: '!' };
-const ASCII: Readonly<Record<Cell, string>> = { past: '-', now: '|', future: '=', gap: '.', pending: '!' };
+const UNICODE: Readonly<Record<Cell, string>> = {
+  past: '▒',
+  now: '┃',
+  future: '█',
+  gap: '·',
+  pending: '!',
+  lost: '╳',
+};
+const ASCII: Readonly<Record<Cell, string>> = {
+  past: '-',
+  now: '|',
+  future: '=',
+  gap: '.',
+  pending: '!',
+  lost: 'X',
+};
+
+const CELLS = ['past', 'now', 'lost', 'future', 'gap', 'pending'] as const;
+const MEANINGS: Readonly<Partial<Record<Cell, string>>> = {
+  lost: 'now, in a gap',
+  pending: 'detach pending',
+};
 
 const MOST_CELLS = 64;
 
@@ -33,9 +53,8 @@ export function drawCoverage(
     return judge({ lower: edge(index), upper: edge(index + 1) }, isLast, covered, pending, now);
   });
   const line = cells.map((cell) => paint(style, cell, glyphs[cell])).join('');
-  const legend = (['past', 'now', 'future', 'gap', 'pending'] as const)
-    .filter((cell) => cells.includes(cell))
-    .map((cell) => `${glyphs[cell]} ${cell === 'pending' ? 'detach pending' : cell}`)
+  const legend = CELLS.filter((cell) => cells.includes(cell))
+    .map((cell) => `${glyphs[cell]} ${MEANINGS[cell] ?? cell}`)
     .join('  ');
   return `${formatInstantShort(first).slice(0, 10)} ${line} ${formatInstantShort(last).slice(0, 10)}  ${style.chalk.dim(legend)}\n`;
 }
@@ -47,7 +66,8 @@ function judge(
   pending: readonly Range[],
   now: Instant,
 ): Cell {
-  if (cell.lower <= now && (now < cell.upper || (isLast && now === cell.upper))) return 'now';
+  const isNow = cell.lower <= now && (now < cell.upper || (isLast && now === cell.upper));
+  if (isNow) return isCovered(cell, covered) ? 'now' : 'lost';
   if (pending.some((range) => overlaps(range, cell))) return 'pending';
   if (!isCovered(cell, covered)) return 'gap';
   return cell.upper <= now ? 'past' : 'future';

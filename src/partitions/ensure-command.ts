@@ -159,6 +159,6 @@ function dryRunOutcome(
     ...outcome,
     changed: false,
     data: { ...outcome.data, steps: stepsAsData(steps) },
-    render: () => notes + stepsAsScript(steps, lockTimeoutMs),
+    render: () => stepsAsScript(steps, lockTimeoutMs, notes),
   };
 }

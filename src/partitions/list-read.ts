@@ -34,7 +34,7 @@ async function briefly<T>(session: Session, work: () => Promise<T>): Promise<T |
  * Reads the sizes and row estimates of all partitions of a table: one query, however many there are.
  *
  * pg_total_relation_size opens the table, its indexes and its TOAST table, and would wait for ACCESS EXCLUSIVE on any of
- * them (measured on 15 and 18): what shows such a lock in pg_locks is left out. `withSizes` false leaves all out.
+ * them (measured on 15 and 18): what shows such a lock in pg_locks is left out.
  */
 export async function readStatistics(
   session: Session,

@@ -25,10 +25,13 @@ function forPipe(list: PartitionList): string {
     ]),
     ...list.gaps.map(({ lower, upper }) => ['gap', formatInstant(lower), formatInstant(upper)]),
     ['runway', runwayState, runwayUntil],
-    ...(list.hasDefault
-      ? [['default_rows', list.defaultRows, list.defaultRowsExact ? 'exact' : 'at_least']]
-      : []),
+    ...(list.hasDefault ? [['default_rows', list.defaultRows, defaultExactness(list)]] : []),
   ]);
+}
+
+function defaultExactness({ defaultRows, defaultRowsExact }: PartitionList): string {
+  if (defaultRows === null) return 'unknown';
+  return defaultRowsExact ? 'exact' : 'at_least';
 }
 
 async function forTerminal(style: Style, list: PartitionList, now: Instant): Promise<string> {

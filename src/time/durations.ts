@@ -21,7 +21,7 @@ export function parseDuration(text: string, option: string): number {
   // PostgreSQL keeps its timeouts in an int of milliseconds.
   if (!Number.isFinite(milliseconds) || milliseconds > 2_147_483_647) {
     throw usageError('bad_duration', `${option} ${JSON.stringify(text)} is not a duration.`, {
-      hint: `Give a number with a unit (ms, s, min, h, d), such as ${option} 500ms or ${option} 2min.`,
+      hint: `Give a number with a unit (ms, s, min, h, d), such as ${option} 500ms or ${option} 2min, of at most 24d.`,
       object: option,
     });
   }

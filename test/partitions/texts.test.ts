@@ -98,16 +98,16 @@ describe('drawCoverage', () => {
   it('shows a pending detach, and needs no Unicode', async () => {
     const pending = [range('2026-06-01', '2026-07-01')];
     expect(drawCoverage(await style('C'), covered, pending, at('2026-07-01'))).toMatchInlineSnapshot(`
-      "2026-01-01 ----------------.------------------------!!!!!!!!| 2026-07-01  - past  | now  . gap  ! detach pending
+      "2026-01-01 ----------------.------------------------!!!!!!!!X 2026-07-01  - past  X now, in a gap  . gap  ! detach pending
       "
     `);
   });
 
   it('reaches to now when that is before the first bound or after the last', async () => {
     expect(drawCoverage(await style('C'), covered, [], at('2027-01-01'))).toMatch(
-      /^2026-01-01 .*\| 2027-01-01/,
+      /^2026-01-01 .*X 2027-01-01/,
     );
-    expect(drawCoverage(await style('C'), covered, [], at('2025-01-01'))).toMatch(/^2025-01-01 \|\.+=/);
+    expect(drawCoverage(await style('C'), covered, [], at('2025-01-01'))).toMatch(/^2025-01-01 X\.+=/);
   });
 
   it('shows nothing when no partition has both bounds', async () => {
