@@ -1,12 +1,10 @@
 import type { Context } from './context.ts';
 import type { OutputOptions } from './output.ts';
-import { printable, printableLines } from './table.ts';
+import { printable } from './table.ts';
 
 /** Tells the user what a running command is at: a spinner on a terminal, a line every 30 s off it. */
 export interface Progress {
   readonly update: (text: string) => void;
-  /** Prints a line that stays. */
-  readonly note: (text: string) => void;
   readonly stop: () => void;
 }
 
@@ -19,7 +17,7 @@ export async function startProgress(
   options: OutputOptions,
   context: Context,
 ): Promise<Progress> {
-  if (options.quiet === true) return { update: () => {}, note: () => {}, stop: () => {} };
+  if (options.quiet === true) return { update: () => {}, stop: () => {} };
   const { stderr } = context;
   if (stderr.isTTY === true && (stderr.columns ?? 0) > 0 && context.env.TERM !== 'dumb')
     return startSpinner(text, context);
@@ -29,9 +27,6 @@ export async function startProgress(
   return {
     update: (next) => {
       latest = next;
-    },
-    note: (line) => {
-      stderr.write(`${printableLines(line)}\n`);
     },
     stop: () => clearInterval(heartbeat),
   };
@@ -55,11 +50,6 @@ async function startSpinner(text: string, context: Context): Promise<Progress> {
   return {
     update: (next) => {
       spinner.text = fitting(next);
-    },
-    note: (line) => {
-      spinner.stop();
-      context.stderr.write(`${printableLines(line)}\n`);
-      spinner.start();
     },
     stop: () => {
       spinner.stop();

@@ -58,7 +58,6 @@ it.each([true, false])('is silent with --quiet (terminal: %s)', async (terminal)
   const { context, shown } = fixture(terminal);
   const progress = await startProgress('Reading', { quiet: true }, context);
   progress.update('Creating');
-  progress.note('note');
   vi.advanceTimersByTime(120_000);
   progress.stop();
   expect(shown()).toBe('');

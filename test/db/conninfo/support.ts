@@ -1,12 +1,16 @@
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 import { resolveConninfo } from '../../../src/db/conninfo/resolve.ts';
 import type { Conninfo, ConninfoInput } from '../../../src/db/conninfo/types.ts';
 
-/** Makes a folder of a test's own; the operating system clears it away. */
+const HOME = mkdtempSync(join(tmpdir(), 'sensordb-conninfo-'));
+afterAll(() => rmSync(HOME, { recursive: true }));
+
+/** Makes a folder of a test's own; it is removed after the tests of the file. */
 export function makeFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'sensordb-conninfo-'));
+  return mkdtempSync(join(HOME, 'folder-'));
 }
 
 /** Writes a file with the given permissions, whatever the umask is, and gives its path. */
