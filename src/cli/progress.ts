@@ -19,8 +19,7 @@ export async function startProgress(
 ): Promise<Progress> {
   if (options.quiet === true) return { update: () => {}, stop: () => {} };
   const { stderr } = context;
-  if (stderr.isTTY === true && (stderr.columns ?? 0) > 0 && context.env.TERM !== 'dumb')
-    return startSpinner(text, context);
+  if (maySpin(context)) return startSpinner(text, context);
   let latest = text;
   const heartbeat = setInterval(() => stderr.write(`${printable(latest)}\n`), HEARTBEAT_MS);
   heartbeat.unref();
@@ -30,6 +29,11 @@ export async function startProgress(
     },
     stop: () => clearInterval(heartbeat),
   };
+}
+
+/** Tells whether a line can be drawn over again: on a terminal that knows its size, and not in a CI job that pretends to be one. */
+function maySpin({ stderr, env }: Context): boolean {
+  return stderr.isTTY === true && (stderr.columns ?? 0) > 0 && env.TERM !== 'dumb' && !env.CI;
 }
 
 async function startSpinner(text: string, context: Context): Promise<Progress> {
@@ -43,6 +47,8 @@ async function startSpinner(text: string, context: Context): Promise<Progress> {
   const spinner = ora({
     text: fitting(text),
     stream: context.stderr as NodeJS.WriteStream,
+    // Left to itself ora would ask the process's own environment.
+    isEnabled: true,
     discardStdin: false,
     hideCursor: false,
   });

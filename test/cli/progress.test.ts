@@ -19,6 +19,7 @@ function fixture(terminal: boolean, env: Record<string, string> = {}) {
 it.each([
   ['off a terminal', false, {}],
   ['on a dumb terminal', true, { TERM: 'dumb' }],
+  ['on the terminal of a CI job', true, { CI: 'true' }],
 ])('%s says every 30 s what it is at, in a line, and nothing in between', async (_where, terminal, env) => {
   const { context, shown } = fixture(terminal, env);
   const progress = await startProgress('Reading', {}, context);
