@@ -13,7 +13,13 @@ afterEach(() => {
 function fixture(terminal: boolean, env: Record<string, string> = {}) {
   const stderr = Object.assign(new PassThrough(), terminal ? { isTTY: true, columns: 40 } : {});
   const context: Context = { ...processContext('0.0.0', new AbortController().signal), env, stderr };
-  return { context, shown: () => String(stderr.read() ?? '') };
+  // From Node 26 on read() gives one chunk at a time.
+  const shown = (): string => {
+    let text = '';
+    for (let chunk = stderr.read(); chunk !== null; chunk = stderr.read()) text += String(chunk);
+    return text;
+  };
+  return { context, shown };
 }
 
 it.each([
