@@ -66,3 +66,8 @@ export function failure(code: string, message: string, details: ErrorDetails = {
 export function busyError(code: string, message: string, details: ErrorDetails = {}): SensordbError {
   return new SensordbError({ exitCode: EXIT.busy, code, message, ...details });
 }
+
+/** Refused for safety: it would destroy something without consent, or a gate holds it back: exit 6. */
+export function refusedError(code: string, message: string, details: ErrorDetails = {}): SensordbError {
+  return new SensordbError({ exitCode: EXIT.refused, code, message, ...details });
+}

@@ -5,8 +5,8 @@ import { maskSecrets } from './secrets.ts';
 import type { StepLock } from './step.ts';
 import type { Database } from './tables.ts';
 
-/** A session or prepared transaction that holds, or queues for, a lock in the way of one of ours. */
-export interface Blocker {
+/** A session or prepared transaction that others wait for. */
+export interface Holder {
   /** Null for a prepared transaction, which has no session. */
   readonly pid: number | null;
   readonly user: string | null;
@@ -15,6 +15,10 @@ export interface Blocker {
   readonly query: string | null;
   /** Age of its transaction in seconds. */
   readonly ageSeconds: number | null;
+}
+
+/** A session or prepared transaction that holds, or queues for, a lock in the way of one of ours. */
+export interface Blocker extends Holder {
   readonly relation: string;
   /** As pg_locks spells it. */
   readonly mode: string;
@@ -64,18 +68,24 @@ export async function findBlockers(
   return rows;
 }
 
-const LONGEST_QUERY = 200;
 /** Says who a blocker is in one line: pid, user, application, state, age and query. */
 export function describeBlocker(blocker: Blocker): string {
-  const who = blocker.pid === null ? 'a prepared transaction' : `pid ${blocker.pid}`;
-  const facts = [
-    blocker.user === null ? null : `user ${blocker.user}`,
-    blocker.application === null ? null : `application ${blocker.application}`,
-    blocker.state,
-    blocker.ageSeconds === null ? null : `for ${Math.max(0, Math.round(blocker.ageSeconds))} s`,
-  ].filter((fact) => fact !== null);
-  const query = maskSecrets((blocker.query ?? '').replaceAll(/\s+/g, ' ').trim());
-  const shown = query.length > LONGEST_QUERY ? `${query.slice(0, LONGEST_QUERY)}…` : query;
   const verb = blocker.granted ? 'holds' : 'waits for';
-  return `${who} (${facts.join(', ')}) ${verb} ${blocker.mode} on ${blocker.relation}${shown === '' ? '' : `: ${shown}`}`;
+  return describeHolder(blocker, ` ${verb} ${blocker.mode} on ${blocker.relation}`);
+}
+
+const LONGEST_QUERY = 200;
+
+/** Says who a session or prepared transaction is, what it does, and its query. */
+export function describeHolder(holder: Holder, does: string): string {
+  const who = holder.pid === null ? 'a prepared transaction' : `pid ${holder.pid}`;
+  const facts = [
+    holder.user === null ? null : `user ${holder.user}`,
+    holder.application === null ? null : `application ${holder.application}`,
+    holder.state,
+    holder.ageSeconds === null ? null : `for ${Math.max(0, Math.round(holder.ageSeconds))} s`,
+  ].filter((fact) => fact !== null);
+  const query = maskSecrets((holder.query ?? '').replaceAll(/\s+/g, ' ').trim());
+  const shown = query.length > LONGEST_QUERY ? `${query.slice(0, LONGEST_QUERY)}…` : query;
+  return `${who} (${facts.join(', ')})${does}${shown === '' ? '' : `: ${shown}`}`;
 }

@@ -12,6 +12,13 @@ export interface LockBudget {
   spend(milliseconds: number): void;
 }
 
+/** What a run of steps needs: how long it may wait, and whom it tells that it does. */
+export interface RunOptions {
+  readonly budget: LockBudget;
+  /** Told, each time it changes, whom the run waits for. */
+  readonly onWait: (message: string) => void;
+}
+
 /** Makes the lock budget of one command from `--lock-timeout` and `--wait`. */
 export function createBudget(lockTimeoutMs: number, waitMs: number): LockBudget {
   let spentMs = 0;

@@ -1,21 +1,26 @@
-import { busyError } from '../cli/errors.ts';
+import { busyError, SensordbError } from '../cli/errors.ts';
 import { type Blocker, describeBlocker, findBlockers } from './blockers.ts';
-import { backoff, type LockBudget } from './budget.ts';
+import { backoff, type RunOptions } from './budget.ts';
 import type { Session } from './session.ts';
 import { explainServerError, isServerError, SQLSTATE, sqlstateOf } from './sqlstate.ts';
 import { locate } from './statements.ts';
-import type { Step, StepLock } from './step.ts';
+import { groupSteps, type Step, type StepLock } from './step.ts';
 import { inTransaction, reading } from './transaction.ts';
-
-/** What a run of steps needs: how long it may wait, and whom it tells that it does. */
-export interface RunOptions {
-  readonly budget: LockBudget;
-  /** Told, each time it changes, whom the run waits for. */
-  readonly onWait: (message: string) => void;
-}
+import { watched } from './watch-queue.ts';
 
 /** How often a wait looks whether the way is free, in milliseconds; a look takes no lock on anybody's table. */
 const POLL_MS = 50;
+
+/**
+ * Runs the steps of one piece of work in their order: those that share a transaction in one, those without one alone.
+ */
+export async function runSteps(session: Session, steps: readonly Step[], options: RunOptions): Promise<void> {
+  for (const group of groupSteps(steps)) {
+    const [first] = group;
+    if (first !== undefined && first.transaction === null) await runAlone(session, first, options);
+    else await runTransaction(session, group, options);
+  }
+}
 
 /**
  * Runs the steps of one transaction, under the lock budget; a try that times out is rolled back whole and made again.
@@ -32,11 +37,33 @@ export async function runTransaction(
 }
 
 /**
+ * Runs a statement that must stand outside of any transaction, such as CREATE INDEX CONCURRENTLY, under the lock budget.
+ */
+export async function runAlone(session: Session, step: Step, options: RunOptions): Promise<void> {
+  await underBudget(session, step.title, step.locks, options, () => sendAlone(session, step, options));
+}
+
+/**
+ * Sends a statement that must stand outside of any transaction, once; while it waits, somebody watches its queueing.
+ *
+ * What it left half done when it was given up is for the caller to look at.
+ */
+export async function sendAlone(session: Session, step: Step, options: RunOptions): Promise<void> {
+  await session.assertLocked();
+  try {
+    await watched(session, step, options, (signal) => session.run(step.sql, [], { signal }));
+  } catch (thrown) {
+    throw explainServerError(thrown, `${step.title}${placeOf(step, thrown)}`, step.locks[0]?.relation);
+  }
+}
+
+/**
  * Makes tries at something that takes locks until one succeeds.
  *
- * It first waits until nobody holds or awaits a lock that ours would conflict with, and only then asks, for no longer
- * than `lock_timeout`: who queues for a strong lock makes everybody after him queue, too. Once the budget is spent it
- * throws a busy error that names who was in the way.
+ * It first waits for a quiet moment: until nobody whose transaction is older than `lock_timeout` holds or awaits a lock
+ * that ours would conflict with. Only then it asks, for no longer than `lock_timeout`: who queues for a strong lock makes
+ * everybody after him queue, too. A younger transaction will most likely have ended by then; on a busy table there is
+ * always one. Once the budget is spent it throws a busy error that names who was in the way.
  */
 export async function underBudget<T>(
   session: Session,
@@ -94,12 +121,17 @@ async function waitForQuiet(
   options: RunOptions,
 ): Promise<void> {
   for (;;) {
-    const blockers = await reading(session, () => findBlockers(session.db, locks));
+    const found = await reading(session, () => findBlockers(session.db, locks));
+    const blockers = found.filter((blocker) => !isYoung(blocker, options.budget.lockTimeoutMs));
     if (blockers.length === 0) return;
     if (options.budget.remainingMs() <= 0) throw budgetSpent(title, locks, blockers, undefined);
     tell(options, title, blockers);
     await options.budget.pause(POLL_MS, session.signal);
   }
+}
+
+function isYoung({ ageSeconds }: Blocker, lockTimeoutMs: number): boolean {
+  return ageSeconds !== null && ageSeconds * 1000 < lockTimeoutMs;
 }
 
 function tell(options: RunOptions, title: string, blockers: readonly Blocker[]): void {
@@ -114,6 +146,8 @@ function budgetSpent(
   cause: unknown,
 ) {
   const who = blockers.map(describeBlocker);
+  if (who.length === 0 && cause instanceof SensordbError && cause.facts.code === 'lock_budget_spent')
+    return cause;
   const shown =
     who.length === 0
       ? 'timed out on a lock that is free again'
@@ -121,7 +155,7 @@ function budgetSpent(
   return busyError('lock_budget_spent', `${title}: ${shown}.`, {
     sqlstate: SQLSTATE.lockNotAvailable,
     object: blockers[0]?.relation ?? locks[0]?.relation,
-    hint: 'Nothing is half done. Let that transaction end, or give more time with --wait, and run it again.',
+    hint: 'Nothing is half done. Let that transaction end, or give more time with --wait (and to each try with --lock-timeout), and run it again.',
     cause,
   });
 }

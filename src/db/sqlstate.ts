@@ -1,4 +1,4 @@
-import { busyError, failure, SensordbError } from '../cli/errors.ts';
+import { busyError, failure, refusedError, SensordbError } from '../cli/errors.ts';
 
 /**
  * The SQLSTATEs that the code leans on, by their condition names.
@@ -13,8 +13,12 @@ export const SQLSTATE = {
   insufficientPrivilege: '42501',
   invalidObjectDefinition: '42P17',
   lockNotAvailable: '55P03',
+  objectNotInPrerequisiteState: '55000',
   outOfMemory: '53200',
+  queryCanceled: '57014',
   readOnlyTransaction: '25006',
+  /** Ours: raised by the function sensordb.refuse. */
+  refused: 'SDB06',
   undefinedColumn: '42703',
   undefinedTable: '42P01',
 } as const;
@@ -25,6 +29,7 @@ interface ServerError extends Error {
   readonly detail?: string;
   readonly hint?: string;
   readonly table_name?: string;
+  readonly constraint_name?: string;
   readonly position?: string;
 }
 
@@ -66,6 +71,12 @@ export function explainServerError(thrown: unknown, doing: string, object?: stri
       return failure('out_of_memory', `${doing}: ${said}.`, {
         ...details,
         hint: thrown.hint ?? 'Raise max_locks_per_transaction.',
+      });
+    case SQLSTATE.refused:
+      return refusedError(thrown.constraint_name ?? 'refused', thrown.message, {
+        ...details,
+        object: thrown.table_name ?? object,
+        hint: thrown.hint,
       });
     default:
       return failure('sql_error', `${doing}: ${said}.`, { ...details, hint: thrown.hint });

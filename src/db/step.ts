@@ -42,3 +42,27 @@ export function strongestLocks(locks: readonly StepLock[]): readonly StepLock[] 
   }
   return [...strongest].map(([relation, mode]) => ({ relation, mode }));
 }
+
+/** Splits steps into those of one transaction each, and single ones that stand outside of any. */
+export function groupSteps(steps: readonly Step[]): readonly (readonly Step[])[] {
+  const groups: Step[][] = [];
+  for (const step of steps) {
+    const group = groups.at(-1);
+    const isSame = step.transaction !== null && group?.[0]?.transaction === step.transaction;
+    if (isSame) group?.push(step);
+    else groups.push([step]);
+  }
+  return groups;
+}
+
+/** Joins pieces of work, each of which numbers its transactions for itself, into one list that numbers them through. */
+export function joinWork(pieces: readonly (readonly Step[])[]): readonly Step[] {
+  const groups = pieces.flatMap((steps) => groupSteps(steps));
+  let last = 0;
+  return groups.flatMap((group) => {
+    if (group[0]?.transaction === null) return group;
+    last += 1;
+    const transaction = last;
+    return group.map((step) => ({ ...step, transaction }));
+  });
+}

@@ -1,11 +1,13 @@
 import type { ExitCode } from '../cli/exit-codes.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { type Outcome, toSensordbError } from '../cli/output.ts';
+import type { RunOptions } from '../db/budget.ts';
 import { finishRun, logRun, type RunEnd, type RunStart } from '../db/run-log.ts';
-import type { RunOptions } from '../db/run-steps.ts';
 import { type Session, uninterrupted } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
-import { ensureOwnState } from './state.ts';
+import type { Step } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
+import { ensureOwnState, ownStateSteps, readOwnState } from './state.ts';
 
 /** What the log's INSERT fails with when its table is missing, or older than this sensordb, or not ours to write. */
 const NOT_READY: ReadonlySet<string | null> = new Set([
@@ -66,6 +68,14 @@ export function recordRun(
       await written.catch(() => {});
     },
   };
+}
+
+/** Makes the steps that sensordb's own tables still need before a command can write into them, for `--dry-run`. */
+export async function readStateSteps(
+  session: Session,
+  toolVersion: string,
+): Promise<readonly (readonly Step[])[]> {
+  return ownStateSteps(await reading(session, () => readOwnState(session)), toolVersion);
 }
 
 async function logWhole(

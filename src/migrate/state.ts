@@ -1,7 +1,8 @@
 import { failure } from '../cli/errors.ts';
+import type { RunOptions } from '../db/budget.ts';
 import { withLock } from '../db/lock.ts';
 import { quoteIdentifier } from '../db/quote.ts';
-import { type RunOptions, runTransaction } from '../db/run-steps.ts';
+import { runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';

@@ -6,10 +6,11 @@ import { budgetOf, type ChangeOptions, type GlobalOptions } from '../cli/options
 import { type Outcome, toSensordbError, type Warning } from '../cli/output.ts';
 import { startProgress } from '../cli/progress.ts';
 import { withSession } from '../cli/with-session.ts';
+import type { RunOptions } from '../db/budget.ts';
 import { withLock } from '../db/lock.ts';
 import { quoteIdentifier } from '../db/quote.ts';
 import type { RunStart } from '../db/run-log.ts';
-import { type RunOptions, runTransaction } from '../db/run-steps.ts';
+import { runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';

@@ -1,101 +1,55 @@
 import type { Context } from '../cli/context.ts';
-import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
 import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
-import { budgetOf } from '../cli/options.ts';
 import type { Outcome, Warning } from '../cli/output.ts';
-import { startProgress } from '../cli/progress.ts';
 import { printable } from '../cli/table.ts';
-import { withSession } from '../cli/with-session.ts';
-import { type PartitionedTable, readPartitionedTable } from '../db/catalog.ts';
-import { withLock } from '../db/lock.ts';
-import type { RunStart } from '../db/run-log.ts';
-import type { RunOptions } from '../db/run-steps.ts';
-import type { Session } from '../db/session.ts';
-import { reading } from '../db/transaction.ts';
-import { requireWritable } from '../db/writable.ts';
-import { type RunRecord, recordRun } from '../migrate/logged.ts';
-import { formatInstant, fromDate, type Instant } from '../time/instant.ts';
+import { formatInstant, type Instant } from '../time/instant.ts';
+import { changePartitions, type Scene } from './change.ts';
 import { compare } from './coverage.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
 import { type Conflict, runwayAfter } from './ensure-plan.ts';
 import { renderEnsure } from './ensure-render.ts';
 import { type EnsureOptions, parseEnsureRequest } from './ensure-request.ts';
-import type { EnsureRequest } from './ensure-sketch.ts';
 import { runwayData } from './runway.ts';
 
 /** Runs `partitions ensure`. */
 export async function ensureCommand(context: Context, options: EnsureOptions): Promise<Outcome> {
   const request = parseEnsureRequest(options);
-  const budget = budgetOf(options);
-  return await withSession(context, options, async ({ session, warnings }) => {
-    requireWritable(session);
-    const table = await reading(session, () => readPartitionedTable(session, options.table));
-    const startedAt = context.now();
-    const now = fromDate(startedAt);
-    const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);
-    const run: RunOptions = { budget, onWait: progress.update };
-    try {
-      if (options.dryRun === true) {
-        const prepared = await prepareEnsure(session, table, request, now, run);
-        return dryRunOutcome(prepared, now, warnings, budget.lockTimeoutMs);
-      }
-      const start: RunStart = {
-        command: 'partitions ensure',
-        table: { schema: table.schema, name: table.name },
-        arguments: argumentsOf(options),
-        startedAt,
-        toolVersion: context.version,
-      };
-      const record = recordRun(session, start, run, LOGGED);
-      try {
-        const target = { kind: 'table', oid: table.oid, name: table.qualified } as const;
-        return await withLock(session, target, budget, (locked) =>
-          ensureLocked(locked, table, request, { now, record, run, warnings, update: progress.update }),
-        );
-      } catch (thrown) {
-        await record.fail(thrown);
-        throw thrown;
-      }
-    } finally {
-      progress.stop();
-    }
+  const { months, weeks, days, until, from, interval } = options;
+  return await changePartitions<PreparedEnsure>(context, options, {
+    command: 'partitions ensure',
+    arguments: { months, weeks, days, until, from, interval },
+    logged: ['created', 'conflicts'],
+    prepare: ({ session, table, now, run }) => prepareEnsure(session, table, request, now, run),
+    hasWork: ({ work }) => work.length > 0,
+    preview,
+    carryOut,
   });
 }
 
-interface RunContext {
-  readonly now: Instant;
-  readonly record: RunRecord;
-  readonly run: RunOptions;
-  readonly warnings: readonly Warning[];
-  readonly update: (text: string) => void;
-}
-
-async function ensureLocked(
-  session: Session,
-  table: PartitionedTable,
-  request: EnsureRequest,
-  { now, record, run, warnings, update }: RunContext,
-): Promise<Outcome> {
-  const prepared = await prepareEnsure(session, table, request, now, run);
-  if (prepared.work.length === 0) {
-    const nothing = { created: [], conflicts: prepared.plan.conflicts, error: null };
-    return await record.end(outcomeOf(prepared, nothing, now, warnings));
-  }
-  await record.begin();
+async function carryOut(prepared: PreparedEnsure, scene: Scene): Promise<Outcome> {
+  const { session, run, now, warnings, update } = scene;
   let made = 0;
   const result = await runEnsure(session, prepared, run, (leaf) => {
     made += 1;
     update(`Creating ${leaf.name} (${made} of ${prepared.work.length})`);
   });
-  return await record.end(outcomeOf(prepared, result, now, warnings));
+  return outcomeOf(prepared, result, now, warnings);
 }
 
-/** The keys of the outcome's data that the run log keeps. */
-const LOGGED = ['created', 'conflicts'];
+function preview(prepared: PreparedEnsure, { now, warnings }: Scene) {
+  const { create, conflicts } = prepared.plan;
+  return {
+    work: prepared.work.map(({ steps }) => steps),
+    outcome: outcomeOf(prepared, { created: create, conflicts, error: null }, now, warnings),
+    notes: conflicts
+      .map(({ message, hint }) => `-- conflict: ${printable(message)}\n--   ${printable(hint)}\n`)
+      .join(''),
+    concerns: prepared.work.length === 0 ? [] : defaultOids(prepared),
+  };
+}
 
-function argumentsOf(options: EnsureOptions): Readonly<Record<string, unknown>> {
-  const { months, weeks, days, until, from, interval, table, lockTimeout, wait } = options;
-  return { table, months, weeks, days, until, from, interval, lockTimeout, wait };
+function defaultOids({ partitions }: PreparedEnsure): readonly number[] {
+  return partitions.default === null ? [] : [partitions.default.oid];
 }
 
 function conflictData({ range, reason, message, hint, rows }: Conflict) {
@@ -140,25 +94,5 @@ function outcomeOf(
     error: error?.facts ?? null,
     render: (style) =>
       renderEnsure(style, { prepared, created: sorted, conflicts: sortedConflicts, runway, now }),
-  };
-}
-
-function dryRunOutcome(
-  prepared: PreparedEnsure,
-  now: Instant,
-  warnings: readonly Warning[],
-  lockTimeoutMs: number,
-): Outcome {
-  const { create, conflicts } = prepared.plan;
-  const outcome = outcomeOf(prepared, { created: create, conflicts, error: null }, now, warnings);
-  const steps = prepared.work.flatMap((work) => work.steps);
-  const notes = conflicts
-    .map(({ message, hint }) => `-- conflict: ${printable(message)}\n--   ${printable(hint)}\n`)
-    .join('');
-  return {
-    ...outcome,
-    changed: false,
-    data: { ...outcome.data, steps: stepsAsData(steps) },
-    render: () => stepsAsScript(steps, lockTimeoutMs, notes),
   };
 }

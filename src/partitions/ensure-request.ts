@@ -1,12 +1,12 @@
 import { usageError } from '../cli/errors.ts';
-import { type ChangeOptions, type GlobalOptions, parseCount } from '../cli/options.ts';
+import { parseCount } from '../cli/options.ts';
 import { parseUserInstant } from '../time/durations.ts';
 import { INTERVALS, type Interval } from '../time/periods.ts';
+import type { ChangeTableOptions } from './change.ts';
 import type { EnsureRequest, Horizon } from './ensure-sketch.ts';
 
 /** The options of `partitions ensure`, as commander hands them over. */
-export interface EnsureOptions extends GlobalOptions, ChangeOptions {
-  readonly table: string;
+export interface EnsureOptions extends ChangeTableOptions {
   readonly months?: string;
   readonly weeks?: string;
   readonly days?: string;

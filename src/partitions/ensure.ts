@@ -1,8 +1,9 @@
 import type { SensordbError } from '../cli/errors.ts';
 import { toSensordbError } from '../cli/output.ts';
+import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
-import { type RunOptions, runTransaction, underBudget } from '../db/run-steps.ts';
+import { runTransaction, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';

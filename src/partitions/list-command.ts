@@ -35,7 +35,9 @@ async function readList(
   now: Instant,
 ): Promise<{ readonly list: PartitionList; readonly defaultCount: DefaultCount | null }> {
   const partitions = await reading(session, () => readPartitions(session, table));
-  const statistics = await readStatistics(session, table);
+  const { leaves, default: byDefault } = partitions;
+  const oids = [...leaves, ...(byDefault === null ? [] : [byDefault])].map(({ oid }) => oid);
+  const statistics = await readStatistics(session, oids);
   const defaultCount =
     partitions.default === null ? null : await countDefaultRows(session, partitions.default);
   const covered = coveredRanges(partitions.leaves);

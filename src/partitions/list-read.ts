@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { inTransaction } from '../db/transaction.ts';
@@ -31,32 +30,32 @@ async function briefly<T>(session: Session, work: () => Promise<T>): Promise<T |
 }
 
 /**
- * Reads the sizes and row estimates of all partitions of a table: one query, however many there are.
+ * Reads the sizes and row estimates of tables by their OIDs: one query, however many there are.
  *
  * pg_total_relation_size opens the table, its indexes and its TOAST table, and would wait for ACCESS EXCLUSIVE on any of
  * them (measured on 15 and 18): what shows such a lock in pg_locks is left out.
  */
 export async function readStatistics(
   session: Session,
-  table: PartitionedTable,
+  oids: readonly number[],
 ): Promise<readonly PartitionStatistics[]> {
   return (
-    (await briefly(session, () => statisticsQuery(session, table, true))) ??
+    (await briefly(session, () => statisticsQuery(session, oids, true))) ??
     (await inTransaction(session, { access: 'read only', lockTimeoutMs: LOCK_TIMEOUT_MS }, () =>
-      statisticsQuery(session, table, false),
+      statisticsQuery(session, oids, false),
     ))
   );
 }
 
 async function statisticsQuery(
   session: Session,
-  table: PartitionedTable,
+  oids: readonly number[],
   withSizes: boolean,
 ): Promise<readonly PartitionStatistics[]> {
   // As text, since float8 is sent with as many digits as the role's extra_float_digits allows.
   const { rows } = await sql<{ oid: number; rows: string | null; bytes: string | null }>`
     with recursive tree (root, oid) as (
-      select i.inhrelid, i.inhrelid from pg_inherits i where i.inhparent = ${String(table.oid)}::oid
+      select o, o from unnest(${`{${oids.join()}}`}::oid[]) o
       union all
       select t.root, i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid
     ),

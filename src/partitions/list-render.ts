@@ -3,6 +3,7 @@ import { drawTable, printable, tabSeparated } from '../cli/table.ts';
 import { formatInstant, formatInstantShort, type Instant, type Range } from '../time/instant.ts';
 import { drawCoverage } from './coverage-picture.ts';
 import type { ListedPartition, PartitionList } from './list-view.ts';
+import { prettyBytes } from './pretty-bytes.ts';
 import { describeRunway, runwayData } from './runway.ts';
 
 /** Shows the list: a table, a picture and the runway on a terminal, tab-separated lines off it. */
@@ -104,13 +105,4 @@ function bar(share: number, unicode: boolean): string {
   const full = Math.floor(eighths / 8);
   if (!unicode) return '#'.repeat(Math.round(eighths / 8));
   return '█'.repeat(full) + (EIGHTHS[eighths % 8] ?? '');
-}
-
-const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB'];
-
-/** Spells a size with three digits, in powers of 1024 as pg_size_pretty does. */
-function prettyBytes(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 1024 ** power;
-  return `${power === 0 || value >= 100 ? Math.round(value) : value.toPrecision(3)} ${UNITS[power]}`;
 }

@@ -38,7 +38,8 @@ it('the script of a dry run leads to the very tables that the run makes', async 
   ]);
   expect({ exitCode, errors: stderr.includes('error') }).toEqual({ exitCode: 0, errors: false });
   expect(await allTables(dry.sql)).toEqual(before);
-  const [first, ...lines] = stdout.split('\n');
+  const [concerned, first, ...lines] = stdout.split('\n');
+  expect(concerned).toMatch(/^-- concerns public\.thing_default: /);
   expect(first).toBe('\\set ON_ERROR_STOP on');
   const session = dry.connect();
   for (const statement of splitStatements(lines.join('\n'))) await session.unsafe(statement.sql);

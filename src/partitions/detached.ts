@@ -1,0 +1,86 @@
+import { sql } from 'kysely';
+import type { PartitionedTable } from '../db/catalog.ts';
+import type { Session } from '../db/session.ts';
+import { type Instant, parseInstant, type Range } from '../time/instant.ts';
+
+/** A publication that a leaf was a member of by itself, not through its parent. */
+export interface PublicationMembership {
+  readonly name: string;
+  /** Null: all columns. Column lists and row filters are new in PostgreSQL 15. */
+  readonly columns: readonly string[] | null;
+  /** As pg_get_expr prints it; null: all rows. */
+  readonly filter: string | null;
+}
+
+/** A leaf that sensordb detached from a table, or was about to when it was interrupted, and that is still there. */
+export interface DetachedLeaf {
+  /** Its row in sensordb.detached_leaf. */
+  readonly id: string;
+  readonly oid: number;
+  /** Where it is now. */
+  readonly schema: string;
+  readonly name: string;
+  /** It holds rows itself: it is neither partitioned further nor a foreign table. */
+  readonly isPlain: boolean;
+  readonly range: Range;
+  /** `FOR VALUES FROM … TO …`, in UTC. */
+  readonly bound: string;
+  /** `detaching`: the run that began it did not come to its end. */
+  readonly state: 'detaching' | 'detached';
+  /** It is a partition of the table, still or again. */
+  readonly isAttached: boolean;
+  /** Where the detach is to move it; null leaves it where it is. */
+  readonly targetSchema: string | null;
+  readonly checkName: string | null;
+  /** Whether that CHECK is there and validated. */
+  readonly checkIsValid: boolean;
+  readonly publications: readonly PublicationMembership[];
+  readonly detachedAt: Instant;
+  readonly detachedBy: string;
+}
+
+type DetachedRow = Omit<DetachedLeaf, 'range' | 'detachedAt'> & {
+  readonly lower: string;
+  readonly upper: string;
+  readonly detachedAt: string;
+};
+
+/**
+ * Reads the leaves that were detached from a table, in the order of their lower bounds; none before the first detach.
+ *
+ * A leaf is known by its OID and its name together: what only has the name, or an OID that was used again, is another
+ * table. Two queries at most; waits for no lock.
+ */
+export async function readDetached(
+  session: Session,
+  table: PartitionedTable,
+): Promise<readonly DetachedLeaf[]> {
+  const { rows: known } = await sql<{ isThere: boolean }>`
+    select to_regclass('sensordb.detached_leaf') is not null as "isThere"`.execute(session.db);
+  if (known[0]?.isThere !== true) return [];
+  const { rows } = await sql<DetachedRow>`
+    select d.id::text as id, c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'r' as "isPlain",
+           d.lower_bound::text as lower, d.upper_bound::text as upper, d.bound, d.state,
+           coalesce(i.inhparent = d.parent_oid, false) as "isAttached",
+           d.target_schema as "targetSchema", d.check_name as "checkName",
+           coalesce(k.convalidated, false) as "checkIsValid", d.publications,
+           d.detached_at::text as "detachedAt", d.detached_by as "detachedBy"
+      from sensordb.detached_leaf d
+      join pg_class c on c.oid = d.leaf_oid and c.relname = d.leaf_name
+      join pg_namespace n on n.oid = c.relnamespace
+      left join pg_inherits i on i.inhrelid = c.oid
+      left join pg_constraint k on k.conrelid = c.oid and k.conname = d.check_name and k.contype = 'c'
+     where d.parent_oid = ${String(table.oid)}::oid and d.state in ('detaching', 'detached')
+     order by d.lower_bound, d.leaf_name`.execute(session.db);
+  return rows.map(({ lower, upper, detachedAt, ...row }) => ({
+    ...row,
+    range: { lower: instantOf(lower), upper: instantOf(upper) } satisfies Range,
+    detachedAt: instantOf(detachedAt),
+  }));
+}
+
+function instantOf(text: string): Instant {
+  const instant = parseInstant(text);
+  if (instant === null) throw new Error(`sensordb.detached_leaf holds no instant: ${text}`);
+  return instant;
+}
