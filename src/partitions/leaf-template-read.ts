@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
-import type { StepLock } from '../db/step.ts';
 import type { Grant, IndexTemplate, LeafTemplate } from './leaf-template.ts';
+import { attachLocks } from './locks.ts';
 import type { Leaf } from './read.ts';
+import { readRelations } from './relations.ts';
 
 /**
  * Reads what the leaves of a table should have: from the parent, and what a parent cannot have from its newest leaf.
@@ -23,7 +24,10 @@ export async function readLeafTemplate(
     ...facts,
     indexes: await readIndexes(session, parent, model),
     ...(await readGrants(session, parent)),
-    attachLocks: await readAttachLocks(session, parent),
+    attachLocks: attachLocks(
+      { table, relations: await readRelations(session, table), versionNum: session.server.versionNum },
+      null,
+    ),
   };
 }
 
@@ -133,34 +137,4 @@ async function readGrants(
      order by 1, 5, 2, 3`.execute(session.db);
   const of = (which: string): readonly Grant[] => rows.filter((row) => row.which === which);
   return { initialGrants: of('initial'), desiredGrants: of('desired') };
-}
-
-// From this version on ATTACH locks the tables that reference the parent with SHARE ROW EXCLUSIVE (measured on 14 to 18).
-const LOCKS_REFERENCING_TABLES = 150_000;
-
-async function readAttachLocks(session: Session, parent: string): Promise<readonly StepLock[]> {
-  // Of a partitioned table that the parent references ATTACH locks the partitions, too; of one that references the parent it does not.
-  const { rows } = await sql<{ kind: keyof typeof modes; relation: string }>`
-    with recursive related (kind, oid) as (
-      select 'referenced', c.confrelid from pg_constraint c where c.contype = 'f' and c.conrelid = ${parent}::oid
-      union
-      select 'default', p.partdefid from pg_partitioned_table p where p.partrelid = ${parent}::oid and p.partdefid <> 0
-      union
-      select r.kind, i.inhrelid from related r join pg_inherits i on i.inhparent = r.oid
-    ),
-    locked (kind, oid) as (
-      select r.kind, r.oid from related r
-      union
-      select 'referencing', c.conrelid
-        from pg_constraint c
-        join pg_class t on t.oid = c.conrelid and not t.relispartition
-       where c.contype = 'f' and c.confrelid = ${parent}::oid
-    )
-    select l.kind, format('%I.%I', n.nspname, c.relname) as relation
-      from locked l join pg_class c on c.oid = l.oid join pg_namespace n on n.oid = c.relnamespace
-     order by l.kind, 2`.execute(session.db);
-  const referencing =
-    session.server.versionNum < LOCKS_REFERENCING_TABLES ? 'ACCESS SHARE' : 'SHARE ROW EXCLUSIVE';
-  const modes = { default: 'ACCESS EXCLUSIVE', referenced: 'SHARE ROW EXCLUSIVE', referencing } as const;
-  return rows.map(({ kind, relation }) => ({ relation, mode: modes[kind] }));
 }
