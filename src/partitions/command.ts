@@ -5,8 +5,9 @@ import { INTERVALS } from '../time/periods.ts';
 import { declareDrop } from './drop-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
+import { declareRepair } from './repair-declare.ts';
 
-/** Declares `partitions list | ensure | drop`. */
+/** Declares `partitions list | ensure | drop | repair`. */
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
@@ -14,6 +15,7 @@ export function declarePartitions(program: Command, invoke: Invoke): void {
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
   declareDrop(partitions, invoke);
+  declareRepair(partitions, invoke);
 }
 
 function declareList(partitions: Command, invoke: Invoke): void {
