@@ -10,7 +10,7 @@ import { type DropResult, type DropWork, type PreparedDrop, prepareDrop, runDrop
 import { dropQuestion, freedBytes } from './drop-confirm.ts';
 import { type DropView, renderDrop } from './drop-render.ts';
 import { type DropOptions, parseDropRequest } from './drop-request.ts';
-import { exitCodesOf, refusalError } from './refusals.ts';
+import { exitCodeOf, refusalError } from './refusals.ts';
 
 /** Runs `partitions drop`. */
 export async function dropCommand(
@@ -88,7 +88,7 @@ function outcomeOf(
       : { table, what: 'to drop', leaves: waiting, refused, kept };
   return {
     exitCode: worstExitCode([
-      ...exitCodesOf(refused),
+      ...refused.map(exitCodeOf),
       ...(result.error === null ? [] : [result.error.exitCode]),
     ]),
     changed: dropped.length > 0,

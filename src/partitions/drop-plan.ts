@@ -4,6 +4,7 @@ import { formatInstantShort, type Instant } from '../time/instant.ts';
 import { relationOf, type SelectedLeaf } from './drop-read.ts';
 import type { DropRequest } from './drop-request.ts';
 import type { Refusal } from './gate.ts';
+import { NOT_PERMITTED } from './refusals.ts';
 
 /** A leaf that is not dropped yet, by `--keep-for`. */
 export interface Kept {
@@ -81,7 +82,7 @@ function refuse(table: PartitionedTable, leaf: SelectedLeaf, now: Instant): Refu
       hint: `Finish it: sensordb partitions detach ${relation} --table ${table.qualified}; then drop it.`,
     };
   }
-  if (range.upper <= now) return null;
+  if (range.upper <= now) return leaf.mayDrop ? null : notOwned(leaf);
   const bounds = `${formatInstantShort(range.lower)} to ${formatInstantShort(range.upper)}`;
   const isFuture = range.lower > now;
   return {
@@ -89,6 +90,15 @@ function refuse(table: PartitionedTable, leaf: SelectedLeaf, now: Instant): Refu
     reason: isFuture ? 'future_leaf' : 'current_leaf',
     message: `${relation} is for ${isFuture ? 'the future' : 'the present'} (${bounds}).`,
     hint: 'sensordb drops no leaf before its time is over. DELETE or TRUNCATE empties it.',
+  };
+}
+
+function notOwned(leaf: SelectedLeaf): Refusal {
+  return {
+    name: leaf.name,
+    reason: NOT_PERMITTED,
+    message: `The role owns neither ${relationOf(leaf)} nor its schema.`,
+    hint: 'Run it as the owner; sensordb partitions repair gives leaves the owner of their parent.',
   };
 }
 

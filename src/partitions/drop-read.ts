@@ -28,6 +28,8 @@ export interface SelectedLeaf extends Candidate {
   readonly isForeign: boolean;
   /** Detached by sensordb, and by now a partition of another table. */
   readonly isElsewhere: boolean;
+  /** The role owns the leaf, or its schema: what DROP TABLE asks for. */
+  readonly mayDrop: boolean;
   /** The planner's estimate; null when it was never analyzed. */
   readonly rowsEstimate: number | null;
   /** With indexes and TOAST; null while somebody holds ACCESS EXCLUSIVE on it. */
@@ -87,6 +89,7 @@ interface LeafFacts {
   readonly oid: number;
   readonly kind: string;
   readonly partition: boolean;
+  readonly owned: boolean;
   readonly bound: string | null;
 }
 
@@ -100,8 +103,10 @@ export async function readSelected(
   const facts = await reading(session, async () => {
     const { rows } = await session.run<LeafFacts>(
       `select c.oid, c.relkind::text as kind, c.relispartition as partition,
-              pg_get_expr(c.relpartbound, 0) as bound
-         from pg_class c where c.oid = any ($1::oid[])`,
+              pg_get_expr(c.relpartbound, 0) as bound,
+              pg_has_role(c.relowner, 'USAGE') or pg_has_role(n.nspowner, 'USAGE') as owned
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = any ($1::oid[])`,
       [`{${oids.join()}}`],
     );
     return new Map(rows.map((row) => [row.oid, row]));
@@ -116,6 +121,7 @@ export async function readSelected(
         ...leaf,
         bound: known.bound ?? '',
         isForeign: known.kind === 'f',
+        mayDrop: known.owned,
         isElsewhere: leaf.state === 'detached' && known.partition,
         rowsEstimate,
         bytes,

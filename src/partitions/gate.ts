@@ -32,24 +32,26 @@ export interface Gated {
 }
 
 /**
- * The reasons of the retention gate: each a query of `sql/partitions/` that gives a row for every reason to keep the leaf.
+ * The reasons of the retention gate: each a query of `sql/partitions/` that gives a row for every leaf that is to be kept.
  *
- * It takes `:'leaf_oid'` and, where that matters, `:'purpose'`, and gives reason, message, remedy and object. It reads the
- * catalog alone, so that it can be asked again under the locks of a detach or drop. Others join by a line here.
+ * It is given the OIDs of leaves, and gives leaf_oid, reason, message, remedy and object. It reads the catalog and sensordb's
+ * own tables alone, so that it can be asked again under the locks of a detach or drop. Others join by a line here.
  */
-const GATE: readonly ((table: PartitionedTable, leaf: Gated, purpose: Purpose) => string)[] = [
-  (_table, { oid }, purpose) =>
-    sqlStatement('partitions/gate_foreign_keys.sql', { leaf_oid: String(oid), purpose }),
-  (_table, { oid }) => sqlStatement('partitions/gate_views.sql', { leaf_oid: String(oid) }),
+const GATE: readonly ((table: PartitionedTable, leaf_oids: string, purpose: Purpose) => string)[] = [
+  (_table, leaf_oids, purpose) => sqlStatement('partitions/gate_foreign_keys.sql', { leaf_oids, purpose }),
+  (_table, leaf_oids) => sqlStatement('partitions/gate_views.sql', { leaf_oids }),
 ];
 
-/** So many leaves are asked about in one query. */
-const LEAVES_A_QUERY = 20;
+function gateQuery(table: PartitionedTable, leaves: readonly Gated[], purpose: Purpose): string {
+  const oids = `{${leaves.map(({ oid }) => oid).join()}}`;
+  return `(\n${GATE.map((query) => query(table, oids, purpose)).join('\n) union all (\n')}\n)`;
+}
 
 /**
  * Asks the gate about leaves, before anything is changed; waits for no lock of the user's that it would not give up on.
  *
- * A leaf may be refused for several reasons; all of them are given.
+ * A leaf may be refused for several reasons; all of them are given. One query, whatever the number of leaves; for 'detach'
+ * one more, and one for each leaf and foreign key that references the parent.
  */
 export async function askGate(
   session: Session,
@@ -57,17 +59,14 @@ export async function askGate(
   leaves: readonly Gated[],
   purpose: Purpose,
 ): Promise<readonly LeafRefusal[]> {
-  const refusals: LeafRefusal[] = [];
-  for (let at = 0; at < leaves.length; at += LEAVES_A_QUERY) {
-    refusals.push(...(await askCatalog(session, table, leaves.slice(at, at + LEAVES_A_QUERY), purpose)));
-  }
+  if (leaves.length === 0) return [];
+  const refusals = await askCatalog(session, table, leaves, purpose);
   // Of a leaf to be dropped the catalog alone says it: PostgreSQL asks for no rows there.
-  if (purpose === 'detach') refusals.push(...(await askReferencedRows(session, table, leaves)));
-  return refusals;
+  return purpose === 'drop' ? refusals : [...refusals, ...(await askReferencedRows(session, table, leaves))];
 }
 
 interface GateRow {
-  readonly leaf: number;
+  readonly leaf_oid: number;
   readonly reason: string;
   readonly message: string;
   readonly remedy: string;
@@ -79,14 +78,13 @@ async function askCatalog(
   leaves: readonly Gated[],
   purpose: Purpose,
 ): Promise<readonly LeafRefusal[]> {
-  const queries = leaves.flatMap((leaf, at) =>
-    GATE.map((query) => `select ${at} as leaf, r.* from (\n${query(table, leaf, purpose)}\n) r`),
+  const query = gateQuery(table, leaves, purpose);
+  const { rows } = await reading(session, () => session.run<GateRow>(query));
+  return leaves.flatMap(({ oid, name }) =>
+    rows
+      .filter((row) => row.leaf_oid === oid)
+      .map(({ reason, message, remedy }) => ({ oid, name, reason, message, hint: remedy })),
   );
-  const { rows } = await reading(session, () => session.run<GateRow>(queries.join('\nunion all\n')));
-  return rows.map(({ leaf, reason, message, remedy }) => {
-    const { oid, name } = leaves[leaf] as Gated;
-    return { oid, name, reason, message, hint: remedy };
-  });
 }
 
 /**
@@ -101,8 +99,8 @@ export function gateSteps(
   purpose: Purpose,
   { title, transaction }: Pick<Step, 'title' | 'transaction'>,
 ): readonly Step[] {
-  const queries = GATE.map((query) => query(table, leaf, purpose)).join('\n) union all (\n');
-  const sql = `select sensordb.refuse(r.reason, r.message, r.remedy, r.object) from ((\n${queries}\n)) r`;
+  const query = gateQuery(table, [leaf], purpose);
+  const sql = `select sensordb.refuse(r.reason, r.message, r.remedy, r.object) from (${query}) r`;
   return [{ title, sql, transaction, locks: [] }];
 }
 

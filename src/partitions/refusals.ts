@@ -1,10 +1,13 @@
 import { type ErrorFacts, SensordbError } from '../cli/errors.ts';
-import { EXIT, type ExitCode } from '../cli/exit-codes.ts';
+import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Refusal } from './gate.ts';
 
 /** The reason of a leaf that somebody's lock was in the way of: another try may succeed. */
 export const BLOCKED = 'blocked';
+
+/** The reason of a leaf that the role has not the right to touch: a failure, not a refusal for safety. */
+export const NOT_PERMITTED = 'insufficient_privilege';
 
 /**
  * Turns what ended the work on one leaf into a refusal, with which the run goes on to the next one.
@@ -42,14 +45,16 @@ export function refusalOf(name: string, thrown: unknown): Refusal | null {
   }
 }
 
-/** Gives the exit codes of refusals: 5 for what was blocked, 6 for what was refused. */
-export function exitCodesOf(refused: readonly Refusal[]): readonly ExitCode[] {
-  return refused.map(({ reason }) => (reason === BLOCKED ? EXIT.busy : EXIT.refused));
+/** Gives the exit code of a refusal: 5 for what was blocked, 1 for what the role may not do, 6 otherwise. */
+export function exitCodeOf({ reason }: Refusal): ExitCode {
+  if (reason === BLOCKED) return EXIT.busy;
+  return reason === NOT_PERMITTED ? EXIT.failed : EXIT.refused;
 }
 
 /** Makes one error of refusals: that of the first which decides the exit code; null when there are none. */
 export function refusalError(refused: readonly Refusal[]): ErrorFacts | null {
-  const first = refused.find(({ reason }) => reason !== BLOCKED) ?? refused[0];
+  const worst = worstExitCode(refused.map(exitCodeOf));
+  const first = refused.find((refusal) => exitCodeOf(refusal) === worst);
   if (first === undefined) return null;
   const others = new Set(refused.map(({ name }) => name)).size - 1;
   const more =
