@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
+import { declareDrain } from './drain-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
 
@@ -12,6 +13,7 @@ export function declarePartitions(program: Command, invoke: Invoke): void {
     .description('look at the partitions of a table, and make those that are missing');
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
+  declareDrain(partitions, invoke);
 }
 
 function declareList(partitions: Command, invoke: Invoke): void {
