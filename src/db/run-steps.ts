@@ -1,6 +1,7 @@
 import { busyError, SensordbError } from '../cli/errors.ts';
 import { type Blocker, describeBlocker, findBlockers } from './blockers.ts';
 import { backoff, type RunOptions } from './budget.ts';
+import { nudgeAutovacuum } from './nudge.ts';
 import type { Session } from './session.ts';
 import { explainServerError, isServerError, SQLSTATE, sqlstateOf } from './sqlstate.ts';
 import { locate } from './statements.ts';
@@ -120,12 +121,15 @@ async function waitForQuiet(
   title: string,
   options: RunOptions,
 ): Promise<void> {
+  let nudged: readonly string[] = [];
   for (;;) {
     const found = await reading(session, () => findBlockers(session.db, locks));
     const blockers = found.filter((blocker) => !isYoung(blocker, options.budget.lockTimeoutMs));
     if (blockers.length === 0) return;
     if (options.budget.remainingMs() <= 0) throw budgetSpent(title, locks, blockers, undefined);
     tell(options, title, blockers);
+    const others = blockers.filter(({ relation }) => !nudged.includes(relation));
+    if (others.length === blockers.length) nudged = await nudgeAutovacuum(session, blockers, options);
     await options.budget.pause(POLL_MS, session.signal);
   }
 }

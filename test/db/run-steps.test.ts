@@ -4,6 +4,7 @@ import { resolveConninfo } from '../../src/db/conninfo/resolve.ts';
 import { runTransaction } from '../../src/db/run-steps.ts';
 import { connect, type Session } from '../../src/db/session.ts';
 import type { Step } from '../../src/db/step.ts';
+import { until } from '../support/live.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
 let database: TestDatabase;
@@ -60,4 +61,36 @@ it('rolls the whole transaction back when a later step fails', async () => {
   expect(await database.sql`select to_regclass('public.t') as t`).toEqual([{ t: null }]);
   await run([good]);
   expect(await database.sql`select to_regclass('public.t')::text as t`).toEqual([{ t: 't' }]);
+});
+
+it('asks beside a transaction that is younger than one try, and keeps out of the queue of an older one', async () => {
+  await database.sql`create table if not exists public.busy (a int)`;
+  const other = database.connect();
+  const lock: Step = {
+    title: 'Lock',
+    sql: 'lock table public.busy in access exclusive mode',
+    transaction: 1,
+    locks: [{ relation: 'public.busy', mode: 'ACCESS EXCLUSIVE' }],
+  };
+  const ask = (lockTimeoutMs: number) =>
+    runTransaction(session, [lock], { budget: createBudget(lockTimeoutMs, 0), onWait: () => {} });
+  await other`begin`;
+  await other`select from public.busy`;
+  const asked = ask(60_000);
+  await until('it queues behind the young one', async () => {
+    const rows = await database.sql`select from pg_locks where not granted and locktype = 'relation'`;
+    return rows.length > 0;
+  });
+  await other`commit`;
+  await asked;
+
+  await other`begin`;
+  await other`select from public.busy`;
+  await other`select pg_sleep(0.01)`;
+  const failed = ask(1).catch((thrown) => thrown);
+  expect(await failed).toMatchObject({ facts: { code: 'lock_budget_spent' } });
+  // PostgreSQL itself gave no error: nothing was sent that could have queued.
+  expect((await failed).cause).toBeUndefined();
+  await other`commit`;
+  await other.end();
 });
