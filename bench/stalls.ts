@@ -69,21 +69,25 @@ async function openArena(server: RunningServer, way: string, hasDefault: boolean
 /** Long enough for the reader to be in its transaction, and for what is left to show. */
 const LEAD_MS = 700;
 
-async function measure(arena: Arena, phase: Phase | 'nothing'): Promise<Measured | null> {
+async function measure(arena: Arena, phase: Phase): Promise<Measured> {
+  await arena.way.prepare?.(phase);
+  await fill(arena.sql, phase);
+  return await underFire(arena, phase, () => arena.way.work(phase));
+}
+
+async function underFire(
+  arena: Arena,
+  phase: Measured['phase'],
+  work: () => Promise<string>,
+): Promise<Measured> {
   const { way, url, sql } = arena;
-  if (phase !== 'nothing') {
-    await way.prepare?.(phase);
-    await fill(sql, phase);
-  }
   const fire = openFire(url, arena.sentRows);
   await sleep(LEAD_MS);
   const start = performance.now();
-  const work = phase === 'nothing' ? sleep(8000, '') : way.work(phase);
-  const ending = await work;
+  const ending = await work();
   const durationMs = performance.now() - start;
   await sleep(LEAD_MS);
   const { writeMs, sentRows, failures } = await fire.stop();
-  if (work === null || ending === null) return null;
   arena.sentRows += sentRows;
   const [stored] = await sql<{ count: number; distinct: number }[]>`
     select count(*)::int4 as count, count(distinct value)::int4 as distinct
@@ -105,12 +109,15 @@ async function main(): Promise<void> {
       const names = ['sensordb', 'plain', ...(USES_DEBIAN ? ['partman'] : [])];
       const arenas: Arena[] = [];
       for (const name of names) arenas.push(await openArena(server, name, hasDefault));
-      for (const phase of ['nothing', ...PHASES] as const) {
+      const add = (measured: Measured) => results.push({ ...measured, hasDefault });
+      const [first] = arenas;
+      // What the machine does by itself, for comparison.
+      if (first) add({ ...(await underFire(first, 'nothing', () => sleep(8000, 'done'))), way: '(none)' });
+      for (const phase of PHASES) {
         if (phase === 'drain' && !hasDefault) continue;
-        for (const arena of phase === 'nothing' ? arenas.slice(0, 1) : arenas) {
+        for (const arena of arenas.filter(({ way }) => way.lacks !== phase)) {
           note(`${arena.way.name}: ${phase}, ${hasDefault ? 'with' : 'without'} DEFAULT`);
-          const measured = await measure(arena, phase);
-          if (measured !== null) results.push({ ...measured, hasDefault });
+          add(await measure(arena, phase));
         }
       }
       for (const { sql } of arenas) await sql.end();

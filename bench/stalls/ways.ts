@@ -8,7 +8,7 @@ export const PHASES = ['ensure', 'detach', 'attach', 'drop', 'drain'] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** How many rows the last phase moves; each of the others is about twelve leaves. */
-export const DRAINED_ROWS = 100_000;
+const DRAINED_ROWS = 100_000;
 const ROWS_OF_A_LEAF = 1000;
 
 /** What a phase ended with, in a few words: an exit code, or an error. */
@@ -19,8 +19,8 @@ export interface Way {
   readonly name: string;
   /** Brings about what a phase begins with; nobody is timed meanwhile. */
   readonly prepare?: (phase: Phase) => Promise<unknown>;
-  /** Does a phase's work; null where this way has no such thing. */
-  readonly work: (phase: Phase) => Promise<Ending> | null;
+  readonly work: (phase: Phase) => Promise<Ending>;
+  readonly lacks?: Phase;
 }
 
 interface NamedLeaf {
@@ -109,15 +109,13 @@ export function byPartman(url: string, sql: Sql): Way {
         return null;
     }
   };
-  const work = (phase: Phase): Promise<Ending> | null => {
-    if (phase === 'attach') return null;
-    return runAll(url, [
+  const work = (phase: Phase): Promise<Ending> =>
+    runAll(url, [
       phase === 'drain'
         ? `call partman.partition_data_proc('${parent}', p_wait := 0, p_quiet := true)`
         : maintain,
     ]);
-  };
-  return { name: 'pg_partman', prepare, work };
+  return { name: 'pg_partman', prepare, work, lacks: 'attach' };
 }
 
 /** Makes pg_partman manage the table. */

@@ -15,7 +15,7 @@ export interface FireOptions {
 }
 
 /** What came of the writes. */
-export interface FireReport {
+interface FireReport {
   /** How long each write took, in milliseconds. */
   readonly writeMs: readonly number[];
   /** The rows whose commit was answered; their values are numbered from the first one on. */
@@ -26,7 +26,7 @@ export interface FireReport {
 }
 
 /** Writers and a reader at work. */
-export interface Fire {
+interface Fire {
   /** How many writes and reads there were so far. */
   readonly soFar: () => { readonly writes: number; readonly reads: number };
   /** Lets everybody finish what he is at. */
