@@ -26,7 +26,7 @@ interface FireReport {
 }
 
 /** Writers and a reader at work. */
-interface Fire {
+export interface Fire {
   /** How many writes and reads there were so far. */
   readonly soFar: () => { readonly writes: number; readonly reads: number };
   /** Lets everybody finish what he is at. */
