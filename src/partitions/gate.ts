@@ -2,6 +2,9 @@ import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
+import type { Range } from '../time/instant.ts';
+import { askReferencedRows } from './gate-references.ts';
 
 /** Why a leaf is not detached or dropped, and what to do about it. */
 export interface Refusal {
@@ -12,55 +15,93 @@ export interface Refusal {
   readonly hint: string;
 }
 
+/** What is to be done with a leaf: some reasons hold for the one and not for the other. */
+export type Purpose = 'detach' | 'drop';
+
+/** What the gate has to know of a leaf; an attached one and a detached one both do. */
+export interface Gated {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly range: Range;
+}
+
 /**
  * The reasons of the retention gate: each a query of `sql/partitions/` that gives a row for every reason to keep the leaf.
  *
- * It takes `:'table_oid'` and `:'leaf_oid'`, and gives reason, message and remedy. Others join by a file here.
+ * It takes `:'leaf_oid'` and, where that matters, `:'purpose'`, and gives reason, message, remedy and object. It reads the
+ * catalog alone, so that it can be asked again under the locks of a detach or drop. Others join by a line here.
  */
-const GATE = ['gate_foreign_keys.sql', 'gate_views.sql'] as const;
+const GATE: readonly ((table: PartitionedTable, leaf: Gated, purpose: Purpose) => string)[] = [
+  (_table, { oid }, purpose) =>
+    sqlStatement('partitions/gate_foreign_keys.sql', { leaf_oid: String(oid), purpose }),
+  (_table, { oid }) => sqlStatement('partitions/gate_views.sql', { leaf_oid: String(oid) }),
+];
 
-interface Gated {
-  readonly oid: number;
-  readonly name: string;
-}
+/** So many leaves are asked about in one query. */
+const LEAVES_A_QUERY = 20;
 
-/** Asks the gate about leaves, before anything is changed. */
+/**
+ * Asks the gate about leaves, before anything is changed; waits for no lock of the user's that it would not give up on.
+ *
+ * A leaf may be refused for several reasons; all of them are given.
+ */
 export async function askGate(
   session: Session,
   table: PartitionedTable,
   leaves: readonly Gated[],
+  purpose: Purpose,
 ): Promise<readonly Refusal[]> {
   const refusals: Refusal[] = [];
-  for (const leaf of leaves) {
-    for (const query of gateQueries(table, leaf)) {
-      const { rows } = await session.run<{ reason: string; message: string; remedy: string }>(query);
-      refusals.push(
-        ...rows.map(({ reason, message, remedy }) => ({ name: leaf.name, reason, message, hint: remedy })),
-      );
-    }
+  for (let at = 0; at < leaves.length; at += LEAVES_A_QUERY) {
+    refusals.push(...(await askCatalog(session, table, leaves.slice(at, at + LEAVES_A_QUERY), purpose)));
   }
+  // Of a leaf to be dropped the catalog alone says it: PostgreSQL asks for no rows there.
+  if (purpose === 'detach') refusals.push(...(await askReferencedRows(session, table, leaves)));
   return refusals;
+}
+
+interface GateRow {
+  readonly leaf: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+async function askCatalog(
+  session: Session,
+  table: PartitionedTable,
+  leaves: readonly Gated[],
+  purpose: Purpose,
+): Promise<readonly Refusal[]> {
+  const queries = leaves.flatMap((leaf, at) =>
+    GATE.map((query) => `select ${at} as leaf, r.* from (\n${query(table, leaf, purpose)}\n) r`),
+  );
+  const { rows } = await reading(session, () => session.run<GateRow>(queries.join('\nunion all\n')));
+  return rows.map(({ leaf, reason, message, remedy }) => ({
+    name: (leaves[leaf] as Gated).name,
+    reason,
+    message,
+    hint: remedy,
+  }));
 }
 
 /**
  * Makes the statements that ask the gate again inside the transaction that detaches or drops: a reason that has come up
  * since ends it with SQLSTATE SDB06.
+ *
+ * Whether rows of a leaf are referenced DETACH itself looks, under its own locks: what came in since ends it with 23503.
  */
 export function gateSteps(
   table: PartitionedTable,
   leaf: Gated,
+  purpose: Purpose,
   { title, transaction }: Pick<Step, 'title' | 'transaction'>,
 ): readonly Step[] {
-  return gateQueries(table, leaf).map((query) => ({
+  return GATE.map((query) => ({
     title,
-    sql: `select sensordb.refuse(r.reason, r.message, r.remedy, r.object) from (\n${query}\n) r`,
+    sql: `select sensordb.refuse(r.reason, r.message, r.remedy, r.object) from (\n${query(table, leaf, purpose)}\n) r`,
     transaction,
     locks: [],
   }));
-}
-
-function gateQueries(table: PartitionedTable, leaf: Gated): readonly string[] {
-  return GATE.map((file) =>
-    sqlStatement(`partitions/${file}`, { table_oid: String(table.oid), leaf_oid: String(leaf.oid) }),
-  );
 }
