@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { liveDatabase, NOW } from '../support/live.ts';
 import { startWatchfulServer, type WatchfulServer } from '../support/lock-log.ts';
 import { runJson } from '../support/partitions.ts';
@@ -94,16 +94,23 @@ const BESIDE: readonly (readonly [keyof typeof READS, string, Name, readonly str
   ['a leaf', 'without DEFAULT', 'drop', [TWO], 5],
 ];
 
+let database: TestDatabase;
+let bystander: ReturnType<typeof startBystander>;
+afterEach(async () => {
+  await bystander.stop(); // A test that fails leaves it at work.
+  await database.drop();
+});
+
 describe('beside a reader that never ends', () => {
   it.each(BESIDE)(
     'of %s, on a table %s, %s does %j and exits %i',
     async (read, shape, command, done, exits) => {
-      const database = await createDatabase({ server: server.url, template: templates[shape] ?? '' });
+      database = await createDatabase({ server: server.url, template: templates[shape] ?? '' });
       const reader = database.connect();
       await reader.unsafe(`begin; ${READS[read]}`);
       const [session] = await reader<{ pid: number }[]>`select pg_backend_pid() as pid`;
       const pid = session?.pid ?? 0;
-      const bystander = startBystander(database.connect());
+      bystander = startBystander(database.connect());
       const { words, key } = COMMANDS[command];
       const run = () => runJson(database, ['partitions', ...words, '--wait', '400ms'], { now: NOW });
 

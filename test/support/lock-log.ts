@@ -52,7 +52,7 @@ function parseWaits(text: string): readonly LockWait[] {
     const [, pid, application = '', mode = '', relation] = WAIT.exec(line) ?? [];
     if (pid === undefined) return [];
     // Lines of other processes come in between.
-    const own = lines.slice(at + 1).filter((other) => other.startsWith(`${pid}|`));
+    const own = lines.slice(at + 1, at + 50).filter((other) => other.startsWith(`${pid}|`));
     const [, holders = ''] = HOLDERS.exec(own[0] ?? '') ?? [];
     const statement =
       own.map((other) => STATEMENT.exec(other)?.[1]).find((found) => found !== undefined) ?? '';
