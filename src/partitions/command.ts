@@ -2,16 +2,18 @@ import { type Command, Option } from 'commander';
 import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
+import { declareDrop } from './drop-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
 
-/** Declares `partitions list | ensure`. */
+/** Declares `partitions list | ensure | drop`. */
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
     .description('look at the partitions of a table, and make those that are missing');
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
+  declareDrop(partitions, invoke);
 }
 
 function declareList(partitions: Command, invoke: Invoke): void {

@@ -5,7 +5,7 @@ import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
 import { BEGINNING, END, formatBound, type Range } from '../time/instant.ts';
-import type { Gated, Refusal } from './gate.ts';
+import type { Gated, LeafRefusal } from './gate.ts';
 
 /** A foreign key that references a partitioned table, or an ancestor of it. */
 interface Reference {
@@ -38,10 +38,10 @@ export async function askReferencedRows(
   session: Session,
   table: PartitionedTable,
   leaves: readonly Gated[],
-): Promise<readonly Refusal[]> {
+): Promise<readonly LeafRefusal[]> {
   if (leaves.length === 0) return [];
   const references = await reading(session, () => readReferences(session, table));
-  const refusals: Refusal[] = [];
+  const refusals: LeafRefusal[] = [];
   for (const reference of references) {
     for (const leaf of leaves) {
       if (await isReferenced(session, table, reference, leaf)) refusals.push(refusal(reference, leaf));
@@ -50,9 +50,10 @@ export async function askReferencedRows(
   return refusals;
 }
 
-function refusal(reference: Reference, { name, schema }: Gated): Refusal {
+function refusal(reference: Reference, { oid, name, schema }: Gated): LeafRefusal {
   const from = qualifiedName(reference.schema, reference.table);
   return {
+    oid,
     name,
     reason: 'referenced_rows',
     message: `Rows of ${from} reference rows of ${qualifiedName(schema, name)} (foreign key ${quoteIdentifier(reference.name)}).`,

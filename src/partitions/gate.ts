@@ -15,6 +15,11 @@ export interface Refusal {
   readonly hint: string;
 }
 
+/** A refusal of a leaf that is told apart from others of its name, in other schemas. */
+export interface LeafRefusal extends Refusal {
+  readonly oid: number;
+}
+
 /** What is to be done with a leaf: some reasons hold for the one and not for the other. */
 export type Purpose = 'detach' | 'drop';
 
@@ -51,8 +56,8 @@ export async function askGate(
   table: PartitionedTable,
   leaves: readonly Gated[],
   purpose: Purpose,
-): Promise<readonly Refusal[]> {
-  const refusals: Refusal[] = [];
+): Promise<readonly LeafRefusal[]> {
+  const refusals: LeafRefusal[] = [];
   for (let at = 0; at < leaves.length; at += LEAVES_A_QUERY) {
     refusals.push(...(await askCatalog(session, table, leaves.slice(at, at + LEAVES_A_QUERY), purpose)));
   }
@@ -73,22 +78,20 @@ async function askCatalog(
   table: PartitionedTable,
   leaves: readonly Gated[],
   purpose: Purpose,
-): Promise<readonly Refusal[]> {
+): Promise<readonly LeafRefusal[]> {
   const queries = leaves.flatMap((leaf, at) =>
     GATE.map((query) => `select ${at} as leaf, r.* from (\n${query(table, leaf, purpose)}\n) r`),
   );
   const { rows } = await reading(session, () => session.run<GateRow>(queries.join('\nunion all\n')));
-  return rows.map(({ leaf, reason, message, remedy }) => ({
-    name: (leaves[leaf] as Gated).name,
-    reason,
-    message,
-    hint: remedy,
-  }));
+  return rows.map(({ leaf, reason, message, remedy }) => {
+    const { oid, name } = leaves[leaf] as Gated;
+    return { oid, name, reason, message, hint: remedy };
+  });
 }
 
 /**
- * Makes the statements that ask the gate again inside the transaction that detaches or drops: a reason that has come up
- * since ends it with SQLSTATE SDB06.
+ * Makes the statement that asks the gate again inside the transaction that detaches or drops: a reason that has come up
+ * since ends it with SQLSTATE SDB06. One statement, since others may be waiting for the locks that the transaction has by then.
  *
  * Whether rows of a leaf are referenced DETACH itself looks, under its own locks: what came in since ends it with 23503.
  */
@@ -98,10 +101,25 @@ export function gateSteps(
   purpose: Purpose,
   { title, transaction }: Pick<Step, 'title' | 'transaction'>,
 ): readonly Step[] {
-  return GATE.map((query) => ({
-    title,
-    sql: `select sensordb.refuse(r.reason, r.message, r.remedy, r.object) from (\n${query(table, leaf, purpose)}\n) r`,
-    transaction,
-    locks: [],
-  }));
+  const queries = GATE.map((query) => query(table, leaf, purpose)).join('\n) union all (\n');
+  const sql = `select sensordb.refuse(r.reason, r.message, r.remedy, r.object) from ((\n${queries}\n)) r`;
+  return [{ title, sql, transaction, locks: [] }];
+}
+
+/** What PostgreSQL itself refuses without CASCADE (2BP01, 23503): no option lets it through. */
+const ENFORCED: Readonly<Record<Purpose, ReadonlySet<string>>> = {
+  detach: new Set(['referenced_rows']),
+  drop: new Set(['referenced', 'depended_on']),
+};
+
+/** Parts what the gate said into what stands even with `--no-gate`, and what that overrides. */
+export function overrideGate(
+  refusals: readonly LeafRefusal[],
+  purpose: Purpose,
+): { readonly standing: readonly LeafRefusal[]; readonly overridden: readonly LeafRefusal[] } {
+  const stands = ({ reason }: Refusal): boolean => ENFORCED[purpose].has(reason);
+  return {
+    standing: refusals.filter(stands),
+    overridden: refusals.filter((refusal) => !stands(refusal)),
+  };
 }
