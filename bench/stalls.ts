@@ -23,12 +23,19 @@ import {
 //
 //   npm run bench:stalls                  on Debian's PostgreSQL 15, if postgresql-15-partman is there; else on the embedded one
 //   npm run bench:stalls -- --embedded    on the embedded one in any case: sensordb and plain DDL alone
+//   npm run bench:stalls -- --phases=ensure,drain     these alone: detach and drop want what ensure made
 //   npm run bench:stalls -- --json
 
 const DEBIAN = '/usr/lib/postgresql/15';
 const HAS_PARTMAN =
   existsSync(`${DEBIAN}/bin/postgres`) && existsSync('/usr/share/postgresql/15/extension/pg_partman.control');
 const USES_DEBIAN = HAS_PARTMAN && !process.argv.includes('--embedded');
+
+const WANTED: readonly string[] =
+  process.argv
+    .find((word) => word.startsWith('--phases='))
+    ?.slice('--phases='.length)
+    .split(',') ?? PHASES;
 
 /** As PostgreSQL ships: what the tests relax for speed is put back. */
 const AS_SHIPPED = {
@@ -113,7 +120,7 @@ async function main(): Promise<void> {
       const [first] = arenas;
       // What the machine does by itself, for comparison.
       if (first) add({ ...(await underFire(first, 'nothing', () => sleep(8000, 'done'))), way: '(none)' });
-      for (const phase of PHASES) {
+      for (const phase of PHASES.filter((one) => WANTED.includes(one))) {
         if (phase === 'drain' && !hasDefault) continue;
         for (const arena of arenas.filter(({ way }) => way.lacks !== phase)) {
           note(`${arena.way.name}: ${phase}, ${hasDefault ? 'with' : 'without'} DEFAULT`);

@@ -163,7 +163,7 @@ export const SHAPES: readonly Shape[] = [
         for values from ('2025-02-01+00') to ('2025-03-01+00');
       create table "we.ird ""one""".t_2026_03 partition of "we.ird ""one""".t for ${MARCH};
       create table "we.ird ""one""".t_default partition of "we.ird ""one""".t default;
-      create publication "one's" for table cold.t_2025_01; create publication whole for table "we.ird ""one""".t;
+      create publication "one's" for table cold.t_2025_01; create publication whole for table "we.ird ""one""".t with (publish = 'insert');
       insert into "we.ird ""one""".t values ('2025-01-05+00', 1), ('2025-02-05+00', 2)`,
     table: '"we.ird ""one""".t',
     leaves: ['t_2025_01', 't_2025_02'],
