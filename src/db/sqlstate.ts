@@ -10,6 +10,7 @@ export const SQLSTATE = {
   duplicateObject: '42710',
   duplicateTable: '42P07',
   deadlockDetected: '40P01',
+  foreignKeyViolation: '23503',
   insufficientPrivilege: '42501',
   invalidObjectDefinition: '42P17',
   lockNotAvailable: '55P03',

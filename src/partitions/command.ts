@@ -2,16 +2,20 @@ import { type Command, Option } from 'commander';
 import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
+import { declareAttach } from './attach-declare.ts';
+import { declareDetach } from './detach-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
 
-/** Declares `partitions list | ensure`. */
+/** Declares `partitions list | ensure | detach | attach`. */
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
     .description('look at the partitions of a table, and make those that are missing');
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
+  declareDetach(partitions, invoke);
+  declareAttach(partitions, invoke);
 }
 
 function declareList(partitions: Command, invoke: Invoke): void {

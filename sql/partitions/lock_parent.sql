@@ -1,0 +1,3 @@
+-- Waits for the strongest lock of a transaction first, so that nobody is held up by a lock behind which another is awaited.
+-- Lock: ACCESS EXCLUSIVE on the parent, none on its partitions. May run in a transaction, and must.
+lock table only :"parent_schema".:"parent" in access exclusive mode
