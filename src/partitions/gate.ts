@@ -2,6 +2,7 @@ import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
+import type { Range } from '../time/instant.ts';
 
 /** Why a leaf is not detached or dropped, and what to do about it. */
 export interface Refusal {
@@ -17,11 +18,16 @@ export interface Refusal {
  *
  * It takes `:'table_oid'` and `:'leaf_oid'`, and gives reason, message and remedy. Others join by a file here.
  */
-const GATE = ['gate_foreign_keys.sql', 'gate_views.sql'] as const;
+const GATE: readonly string[] = [];
+
+/** What is to be done with a leaf: some reasons hold for the one and not for the other. */
+export type Purpose = 'detach' | 'drop';
 
 interface Gated {
   readonly oid: number;
+  readonly schema: string;
   readonly name: string;
+  readonly range: Range;
 }
 
 /** Asks the gate about leaves, before anything is changed. */
@@ -29,6 +35,7 @@ export async function askGate(
   session: Session,
   table: PartitionedTable,
   leaves: readonly Gated[],
+  _purpose: Purpose,
 ): Promise<readonly Refusal[]> {
   const refusals: Refusal[] = [];
   for (const leaf of leaves) {
@@ -49,6 +56,7 @@ export async function askGate(
 export function gateSteps(
   table: PartitionedTable,
   leaf: Gated,
+  _purpose: Purpose,
   { title, transaction }: Pick<Step, 'title' | 'transaction'>,
 ): readonly Step[] {
   return gateQueries(table, leaf).map((query) => ({
