@@ -1,3 +1,2 @@
--- Bounds the waits of a statement outside of any transaction: were its client killed, it would queue for ever.
--- Lock: none. May run in a transaction, and does not.
-set lock_timeout to :'timeout'
+-- Bounds how long the statements after it may wait for a lock, while the transaction holds others up. Lock: none. Must run in a transaction.
+set local lock_timeout to :'lock_timeout'

@@ -10,6 +10,7 @@ export const SQLSTATE = {
   duplicateObject: '42710',
   duplicateTable: '42P07',
   deadlockDetected: '40P01',
+  dependentObjectsStillExist: '2BP01',
   foreignKeyViolation: '23503',
   insufficientPrivilege: '42501',
   invalidObjectDefinition: '42P17',
@@ -22,6 +23,7 @@ export const SQLSTATE = {
   refused: 'SDB06',
   undefinedColumn: '42703',
   undefinedTable: '42P01',
+  uniqueViolation: '23505',
 } as const;
 
 /** The parts of a server error that are read here; postgres.js names them as the protocol does. */

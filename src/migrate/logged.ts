@@ -28,7 +28,9 @@ export interface RunRecord {
   readonly begin: () => Promise<void>;
   /** Completes the line, or writes it whole when there was nothing to do; returns what the user is to see. */
   readonly end: (outcome: Outcome) => Promise<Outcome>;
-  /** Notes why the run failed, as far as that can be written; does nothing after `end`. */
+  /** Writes the line of a run that nobody agreed to, as far as that can be written; returns what the user is to see. */
+  readonly decline: (outcome: Outcome) => Promise<Outcome>;
+  /** Notes why the run failed, as far as that can be written; does nothing after `end` or `decline`. */
   readonly fail: (thrown: unknown) => Promise<void>;
 }
 
@@ -58,6 +60,12 @@ export function recordRun(
       const end = endOf(outcome, keys);
       if (id !== null) return await finishOrWarn(session, id, end, outcome);
       await logWhole(session, start, end, makeTables);
+      return outcome;
+    },
+    decline: async (outcome) => {
+      isEnded = true;
+      // Sensordb's own tables are not made for it: nothing was to be done.
+      await logRun(session, start, endOf(outcome, keys)).catch(() => {});
       return outcome;
     },
     fail: async (thrown) => {

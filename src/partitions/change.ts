@@ -1,3 +1,4 @@
+import { askYesOrNo } from '../cli/ask.ts';
 import type { Context } from '../cli/context.ts';
 import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
 import { budgetOf, type ChangeOptions, type GlobalOptions } from '../cli/options.ts';
@@ -14,7 +15,7 @@ import type { Session } from '../db/session.ts';
 import { joinWork, type Step, strongestLocks } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
-import { readStateSteps, recordRun } from '../migrate/logged.ts';
+import { type RunRecord, readStateSteps, recordRun } from '../migrate/logged.ts';
 import { fromDate, type Instant } from '../time/instant.ts';
 import { describeConcerned, readConcerned } from './concerned.ts';
 
@@ -46,6 +47,9 @@ interface Preview {
   readonly concerns: readonly number[];
 }
 
+/** Asks somebody a question that is answered by yes or no. */
+export type Ask = (question: string) => Promise<boolean>;
+
 /** A command that changes the partitions of a table, as the functions that it is made of. */
 export interface Change<Prepared> {
   /** `partitions detach` */
@@ -54,8 +58,14 @@ export interface Change<Prepared> {
   readonly arguments: Readonly<Record<string, unknown>>;
   /** The keys of the outcome's data that the run log keeps. */
   readonly logged: readonly string[];
-  /** Reads and plans, under the lock on the table; changes nothing. */
-  readonly prepare: (scene: Scene) => Promise<Prepared>;
+  /** Reads and plans, under the lock on the table; changes nothing. After `confirm` it is given what was agreed to. */
+  readonly prepare: (scene: Scene, agreed: Prepared | null) => Promise<Prepared>;
+  /**
+   * Asks whether to do what was planned; gives the outcome of the run when nobody agrees.
+   *
+   * The lock on the table is not held meanwhile, since people take their time: it is planned again under it.
+   */
+  readonly confirm?: (prepared: Prepared, scene: Scene, ask: Ask) => Promise<Outcome | null>;
   readonly hasWork: (prepared: Prepared) => boolean;
   readonly preview: (prepared: Prepared, scene: Scene) => Preview;
   /** Carries the plan out, which may be one without work. */
@@ -77,38 +87,70 @@ export async function changePartitions<Prepared>(
     requireWritable(session);
     const table = await reading(session, () => readPartitionedTable(session, options.table));
     const startedAt = context.now();
-    const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);
-    const { update } = progress;
-    const run: RunOptions = { budget, onWait: update };
-    const scene: Scene = { session, table, now: fromDate(startedAt), run, warnings, update };
-    try {
-      if (options.dryRun === true) return await dryRun(change, scene, context.version);
-      const start: RunStart = {
-        command: change.command,
-        table: { schema: table.schema, name: table.name },
-        arguments: {
-          table: options.table,
-          lockTimeout: options.lockTimeout,
-          wait: options.wait,
-          ...change.arguments,
-        },
-        startedAt,
-        toolVersion: context.version,
-      };
-      return await logged(change, scene, start);
-    } finally {
-      progress.stop();
-    }
+    const facts = { session, table, now: fromDate(startedAt), warnings };
+    const show = async <T>(work: (scene: Scene) => Promise<T>): Promise<T> => {
+      const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);
+      const { update } = progress;
+      try {
+        return await work({ ...facts, run: { budget, onWait: update }, update });
+      } finally {
+        progress.stop();
+      }
+    };
+    if (options.dryRun === true) return await show((scene) => dryRun(change, scene, context.version));
+    const start = runStart(context, options, change, table, startedAt);
+    const record = recordRun(session, start, { budget, onWait: () => {} }, change.logged);
+    const agreed = await agree(context, change, record, show);
+    return agreed.declined ?? (await show((scene) => logged(change, scene, start, agreed.prepared)));
   });
 }
 
-async function logged<Prepared>(change: Change<Prepared>, scene: Scene, start: RunStart): Promise<Outcome> {
+function runStart<Prepared>(
+  context: Context,
+  { table: text, lockTimeout, wait }: ChangeTableOptions,
+  change: Change<Prepared>,
+  { schema, name }: PartitionedTable,
+  startedAt: Date,
+): RunStart {
+  return {
+    command: change.command,
+    table: { schema, name },
+    arguments: { table: text, lockTimeout, wait, ...change.arguments },
+    startedAt,
+    toolVersion: context.version,
+  };
+}
+
+/** Plans and asks, where a command wants to be confirmed; progress is not shown beside a question. */
+async function agree<Prepared>(
+  context: Context,
+  { prepare, confirm }: Change<Prepared>,
+  record: RunRecord,
+  show: <T>(work: (scene: Scene) => Promise<T>) => Promise<T>,
+): Promise<{ readonly prepared: Prepared | null; readonly declined: Outcome | null }> {
+  if (confirm === undefined) return { prepared: null, declined: null };
+  try {
+    const [prepared, scene] = await show(async (shown) => [await prepare(shown, null), shown] as const);
+    const declined = await confirm(prepared, scene, (question) => askYesOrNo(context, question));
+    return { prepared, declined: declined === null ? null : await record.decline(declined) };
+  } catch (thrown) {
+    await record.fail(thrown);
+    throw thrown;
+  }
+}
+
+async function logged<Prepared>(
+  change: Change<Prepared>,
+  scene: Scene,
+  start: RunStart,
+  agreed: Prepared | null,
+): Promise<Outcome> {
   const { session, table, run } = scene;
   const record = recordRun(session, start, run, change.logged);
   try {
     const target = { kind: 'table', oid: table.oid, name: table.qualified } as const;
     return await withLock(session, target, run.budget, async (locked) => {
-      const prepared = await change.prepare({ ...scene, session: locked });
+      const prepared = await change.prepare({ ...scene, session: locked }, agreed);
       if (change.hasWork(prepared)) await record.begin();
       return await record.end(await change.carryOut(prepared, { ...scene, session: locked }));
     });
@@ -120,7 +162,7 @@ async function logged<Prepared>(change: Change<Prepared>, scene: Scene, start: R
 
 async function dryRun<Prepared>(change: Change<Prepared>, scene: Scene, version: string): Promise<Outcome> {
   const { session, run } = scene;
-  const { work, outcome, notes, concerns } = change.preview(await change.prepare(scene), scene);
+  const { work, outcome, notes, concerns } = change.preview(await change.prepare(scene, null), scene);
   // What the steps write into must be there when the script runs.
   const own = work.some((steps) => steps.some(({ sql }) => sql.includes('sensordb.')))
     ? await readStateSteps(session, version)

@@ -4,10 +4,12 @@ import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
 import { declareAttach } from './attach-declare.ts';
 import { declareDetach } from './detach-declare.ts';
+import { declareDrop } from './drop-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
+import { declareRepair } from './repair-declare.ts';
 
-/** Declares `partitions list | ensure | detach | attach`. */
+/** Declares `partitions list | ensure | detach | attach | drop | repair`. */
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
@@ -16,6 +18,8 @@ export function declarePartitions(program: Command, invoke: Invoke): void {
   declareEnsure(partitions, invoke);
   declareDetach(partitions, invoke);
   declareAttach(partitions, invoke);
+  declareDrop(partitions, invoke);
+  declareRepair(partitions, invoke);
 }
 
 function declareList(partitions: Command, invoke: Invoke): void {

@@ -18,10 +18,10 @@ export async function detachCommand(
   names: readonly string[],
 ): Promise<Outcome> {
   const request = parseDetachRequest(options, names);
-  const { olderThan, before, intoSchema, gate } = options;
+  const { olderThan, before, intoSchema, yes, gate } = options;
   return await changePartitions<PreparedDetach>(context, options, {
     command: 'partitions detach',
-    arguments: { names, olderThan, before, intoSchema, gate },
+    arguments: { names, olderThan, before, intoSchema, yes, noGate: !gate },
     logged: ['detached', 'finalized', 'refused', 'overridden'],
     prepare: ({ session, table, now, run }) => prepareDetach(session, table, request, now, run),
     hasWork: ({ tasks }) => tasks.length > 0,
@@ -73,7 +73,7 @@ function outcomeOf(prepared: PreparedDetach, result: TaskResult, { table, warnin
     moved: namesOf(result.done, 'move'),
     already,
     intoSchema: request.intoSchema,
-    overridden,
+    overridden: overridden.map(({ name, reason }) => ({ name, reason })),
   };
   return {
     exitCode,

@@ -4,7 +4,7 @@ import { qualifiedName } from '../db/quote.ts';
 import { parseTableName } from '../db/table-name.ts';
 import { formatInstantShort, type Instant } from '../time/instant.ts';
 import type { DetachedLeaf } from './detached.ts';
-import type { Refusal } from './gate.ts';
+import { type LeafRefusal, overrideGate, type Refusal } from './gate.ts';
 import type { DefaultPartition, Leaf, Partitions } from './read.ts';
 import { type Selection, selectLeaves } from './select.ts';
 import { findUnfinished, isComplete, type Unfinished } from './unfinished.ts';
@@ -80,59 +80,59 @@ function refuseDefault(
 export interface DetachDecision {
   readonly detach: readonly Leaf[];
   readonly refused: readonly Refusal[];
-  /** The reasons that `--no-gate` overrode. */
-  readonly overridden: readonly string[];
+  /** What `--no-gate` passed over. */
+  readonly overridden: readonly Refusal[];
 }
 
-/** Decides which of the chosen leaves are detached; `gated` is what the gate has against them; pure. */
+/**
+ * Decides which of the chosen leaves are detached; `gated` is what the gate has against them; pure.
+ *
+ * What PostgreSQL itself refuses no option overrides.
+ */
 export function decideDetach(
   table: PartitionedTable,
   partitions: Partitions,
   { chosen }: DetachSketch,
-  gated: readonly Refusal[],
+  gated: readonly LeafRefusal[],
   gate: boolean,
   now: Instant,
 ): DetachDecision {
-  const reasons = chosen.map((leaf) => ({
-    leaf,
-    refusals: [...tooYoung(leaf, now), ...gated.filter(({ name }) => name === leaf.name)],
-  }));
-  const free = reasons.filter(({ refusals }) => !gate || refusals.length === 0).map(({ leaf }) => leaf);
+  const { standing, overridden } = overrideGate(gated, 'detach');
+  const held = new Set(standing.map(({ oid }) => oid));
+  const soft = [...chosen.flatMap((leaf) => tooYoung(leaf, now)), ...overridden];
+  if (gate) for (const { oid } of soft) held.add(oid);
+  const free = chosen.filter(({ oid }) => !held.has(oid));
   const attached = partitions.leaves.filter(({ state }) => state === 'attached');
   const last = free.length > 0 && free.length === attached.length ? (free.at(-1) as Leaf) : null;
-  const lastRefusal = last === null ? [] : [lastLeaf(table, last)];
-  const refused = [...reasons.flatMap(({ refusals }) => refusals), ...lastRefusal];
-  if (!gate)
-    return { detach: free, refused: [], overridden: [...new Set(refused.map(({ reason }) => reason))] };
-  return { detach: free.filter((leaf) => leaf !== last), refused, overridden: [] };
+  const ofLast = last === null ? [] : [lastLeaf(table, last)];
+  if (!gate) return { detach: free, refused: standing, overridden: [...soft, ...ofLast] };
+  const refused = [...soft, ...standing, ...ofLast];
+  return { detach: free.filter((leaf) => leaf !== last), refused: inOrder(chosen, refused), overridden: [] };
+}
+
+function inOrder(chosen: readonly Leaf[], refused: readonly LeafRefusal[]): readonly LeafRefusal[] {
+  return chosen.flatMap(({ oid }) => refused.filter((refusal) => refusal.oid === oid));
 }
 
 const OVERRIDE = 'To do it all the same: --no-gate --yes.';
 
-function tooYoung({ name, range }: Leaf, now: Instant): readonly Refusal[] {
+function tooYoung({ oid, name, range }: Leaf, now: Instant): readonly LeafRefusal[] {
   if (range.upper <= now) return [];
-  const ends = `it ends ${formatInstantShort(range.upper)}`;
-  return range.lower <= now
-    ? [
-        {
-          name,
-          reason: 'current_leaf',
-          message: `${name} covers the present: ${ends}.`,
-          hint: `Inserts into its period would fail, or go to DEFAULT. ${OVERRIDE}`,
-        },
-      ]
-    : [
-        {
-          name,
-          reason: 'future_leaf',
-          message: `${name} covers the future: ${ends}.`,
-          hint: `Inserts into its period would fail, or go to DEFAULT. ${OVERRIDE}`,
-        },
-      ];
+  const isCurrent = range.lower <= now;
+  return [
+    {
+      oid,
+      name,
+      reason: isCurrent ? 'current_leaf' : 'future_leaf',
+      message: `${name} covers the ${isCurrent ? 'present' : 'future'}: it ends ${formatInstantShort(range.upper)}.`,
+      hint: `Inserts into its period would fail, or go to DEFAULT. ${OVERRIDE}`,
+    },
+  ];
 }
 
-function lastLeaf(table: PartitionedTable, { name }: Leaf): Refusal {
+function lastLeaf(table: PartitionedTable, { oid, name }: Leaf): LeafRefusal {
   return {
+    oid,
     name,
     reason: 'last_leaf',
     message: `${name} is the last leaf of ${table.qualified}.`,

@@ -32,7 +32,8 @@ export interface PreparedDetach {
   readonly tasks: readonly LeafTask[];
   readonly refused: readonly Refusal[];
   readonly already: readonly string[];
-  readonly overridden: readonly string[];
+  /** What `--no-gate` passed over. */
+  readonly overridden: readonly Refusal[];
   readonly warnings: readonly Warning[];
 }
 

@@ -4,6 +4,7 @@ import { isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import type { Refusal } from './gate.ts';
 import type { LeafState } from './leaf-facts.ts';
 import type { LeafTask } from './leaf-tasks.ts';
+import { BLOCKED, exitCodeOf, refusalOf } from './refusals.ts';
 
 /** A leaf whose work was not done, or not to its end, and the exit code that this asks for. */
 export interface Failure extends Refusal {
@@ -30,14 +31,9 @@ type Verdict = Pick<Failure, 'reason' | 'exitCode'> & { readonly hint?: string }
 
 function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
   const { exitCode, facts } = error;
-  if (exitCode === EXIT.busy) return { reason: 'blocked', exitCode };
+  const shared = refusalOf(leaf.name, error);
+  if (shared !== null) return { reason: shared.reason, hint: shared.hint, exitCode: exitCodeOf(shared) };
   switch (facts.sqlstate) {
-    case SQLSTATE.foreignKeyViolation:
-      return {
-        reason: 'referenced',
-        exitCode: EXIT.refused,
-        hint: `Rows of other tables refer to rows of ${leaf.relation}: delete those, or drop the foreign key, and run this again.`,
-      };
     case SQLSTATE.checkViolation:
       return checkViolation(kind, error);
     case SQLSTATE.invalidObjectDefinition:
@@ -49,13 +45,9 @@ function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
           }
         : { reason: facts.code, exitCode };
     case SQLSTATE.objectNotInPrerequisiteState:
-      // Another leaf is "detach pending", or there is a DEFAULT partition by now: the next run works on what is there.
+      // Another leaf is "detach pending", or there is a DEFAULT partition by now: the next try works on what is there.
       return kind === 'detach'
-        ? {
-            reason: 'blocked',
-            exitCode: EXIT.busy,
-            hint: 'Run this again: it works on what is there by then.',
-          }
+        ? { reason: BLOCKED, exitCode: EXIT.busy, hint: 'Run this again: it works on what is there by then.' }
         : { reason: facts.code, exitCode };
     default:
       return { reason: facts.code, exitCode };

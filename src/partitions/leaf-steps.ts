@@ -52,7 +52,8 @@ export function leafSteps(
   }));
 }
 
-function splitOption(option: string): { readonly option: string; readonly value: string } {
+/** Splits `name=value`. */
+export function splitOption(option: string): { readonly option: string; readonly value: string } {
   const at = option.indexOf('=');
   return { option: option.slice(0, at), value: option.slice(at + 1) };
 }
@@ -97,8 +98,13 @@ function statisticsTargets(
 ): readonly Statement[] {
   const qualified = qualifiedName(table.schema, leaf.name);
   return template.statisticsTargets.map(({ column, target }) => ({
-    sql: `alter table ${qualified} alter column ${quoteIdentifier(column)} set statistics ${target}`,
+    sql: statisticsStatement(qualified, column, target),
   }));
+}
+
+/** Sets a column's statistics target on one table alone; -1 is the server's default. */
+export function statisticsStatement(qualified: string, column: string, target: number): string {
+  return `alter table only ${qualified} alter column ${quoteIdentifier(column)} set statistics ${target}`;
 }
 
 function indexStatements(
@@ -185,16 +191,9 @@ function policyStatements(
   leaf: NewLeaf,
   template: LeafTemplate,
 ): readonly Statement[] {
-  const qualified = qualifiedName(table.schema, leaf.name);
   const target = { schema: table.schema, leaf: leaf.name };
-  const names = { table: table.name, columns: template.columns };
-  const rename = (policy: PolicyTemplate): PolicyTemplate => ({
-    ...policy,
-    using: policy.using && renameReferences(policy.using, names, leaf.name),
-    check: policy.check && renameReferences(policy.check, names, leaf.name),
-  });
   return [
-    ...template.policies.map((policy) => ({ sql: policyStatement(qualified, rename(policy)) })),
+    ...template.policies.map((policy) => policyStatement(table, target, template, policy)),
     ...(template.rowSecurity ? [{ sql: sqlStatement('partitions/enable_row_security.sql', target) }] : []),
     ...(template.forceRowSecurity
       ? [{ sql: sqlStatement('partitions/force_row_security.sql', target) }]
@@ -202,12 +201,24 @@ function policyStatements(
   ];
 }
 
-function policyStatement(qualified: string, policy: PolicyTemplate): string {
+/** Makes the statement that gives a leaf a policy of its parent, with the locks it takes on what the policy reads. */
+export function policyStatement(
+  table: PartitionedTable,
+  { schema, leaf }: { readonly schema: string; readonly leaf: string },
+  { columns }: Pick<LeafTemplate, 'columns'>,
+  policy: PolicyTemplate,
+): { readonly sql: string; readonly locks: readonly StepLock[] } {
+  const names = { table: table.name, columns };
+  const renamed = (expression: string): string => renameReferences(expression, names, leaf);
   const roles = policy.roles.map((role) => (role === null ? 'public' : quoteIdentifier(role))).join(', ');
   const kind = policy.permissive ? 'permissive' : 'restrictive';
-  const using = policy.using === null ? '' : ` using (${policy.using})`;
-  const check = policy.check === null ? '' : ` with check (${policy.check})`;
-  return `create policy ${quoteIdentifier(policy.name)} on ${qualified} as ${kind} for ${POLICY_COMMANDS[policy.command]} to ${roles}${using}${check}`;
+  const using = policy.using === null ? '' : ` using (${renamed(policy.using)})`;
+  const check = policy.check === null ? '' : ` with check (${renamed(policy.check)})`;
+  const on = qualifiedName(schema, leaf);
+  return {
+    sql: `create policy ${quoteIdentifier(policy.name)} on ${on} as ${kind} for ${POLICY_COMMANDS[policy.command]} to ${roles}${using}${check}`,
+    locks: policy.reads.map((relation) => ({ relation, mode: 'ACCESS SHARE' })),
+  };
 }
 
 function attach(table: PartitionedTable, leaf: NewLeaf, template: LeafTemplate): Statement {

@@ -10,7 +10,9 @@ import type { Range } from '../time/instant.ts';
 import { type DetachedLeaf, readDetached } from './detached.ts';
 import { type LeafFacts, readLeafFacts, readLeafState } from './leaf-facts.ts';
 import { type Failure, failureOf } from './leaf-failures.ts';
-import { type Phase, runPhases } from './leaf-work.ts';
+import { type Phase, type PhaseOptions, runPhases } from './leaf-work.ts';
+import { BLOCKED } from './refusals.ts';
+import { inRounds, type TryResult } from './rounds.ts';
 
 /** All the work on one leaf. */
 export interface LeafTask {
@@ -38,7 +40,14 @@ export interface TaskResult {
   readonly changed: boolean;
 }
 
-/** Works off tasks one by one; one leaf that is blocked or refused does not stop the others. */
+/** How long DETACH CONCURRENTLY may wait for those who use the parent, before FINALIZE gets the rest of the budget. */
+const PATIENCE_MS = 1000;
+
+/**
+ * Works off tasks: first all that nobody is in the way of, then the others, waiting as far as the budget goes.
+ *
+ * One leaf that is blocked or refused does not stop the others.
+ */
 export async function runTasks(
   session: Session,
   table: PartitionedTable,
@@ -46,35 +55,51 @@ export async function runTasks(
   options: RunOptions,
   onTask: (task: LeafTask) => void,
 ): Promise<TaskResult> {
-  const done: LeafTask[] = [];
-  const failed: Failure[] = [];
+  const done = new Set<LeafTask>();
+  const failed = new Map<LeafTask, Failure>();
+  const begun = new Map<LeafTask, number>();
   let changed = false;
-  for (const task of tasks) {
+  const attempt = async (task: LeafTask, allowed: RunOptions): Promise<TryResult> => {
     onTask(task);
+    const phaseOptions = { ...allowed, patienceMs: Math.min(PATIENCE_MS, options.budget.remainingMs()) };
     try {
-      await runTask(session, table, task, options);
-      done.push(task);
-      changed = true;
+      await runFirst(session, table, task, begun, phaseOptions);
+      await runPhases(session, table, await remaining(session, table, task), phaseOptions);
     } catch (thrown) {
       const error = explainFailure(session, thrown);
-      const state = await settle(session, table, task, options);
+      const state = await settle(session, table, task, phaseOptions);
+      if (state === task.leaf.state && task.kind === 'detach') begun.delete(task);
       changed ||= state !== null && state !== task.leaf.state;
       const failure = failureOf(task, error, state);
-      if (endsTheRun(failure, task, error)) return { done, failed, error, changed };
-      failed.push(failure);
+      if (endsTheRun(failure, task, error)) throw error;
+      failed.set(task, failure);
+      return failure.reason === BLOCKED ? 'blocked' : 'refused';
     }
-  }
-  return { done, failed, error: null, changed };
+    failed.delete(task);
+    done.add(task);
+    changed = true;
+    return 'done';
+  };
+  const error = await inRounds(tasks, options, attempt).then(
+    () => null,
+    (thrown) => explainFailure(session, thrown),
+  );
+  return { done: tasks.filter((task) => done.has(task)), failed: [...failed.values()], error, changed };
 }
 
-async function runTask(
+/** Runs what is to be done first, from where an earlier round of this run stopped. */
+async function runFirst(
   session: Session,
   table: PartitionedTable,
   task: LeafTask,
-  options: RunOptions,
+  begun: Map<LeafTask, number>,
+  options: PhaseOptions,
 ): Promise<void> {
-  await runPhases(session, table, task.first, options);
-  await runPhases(session, table, await remaining(session, table, task), options);
+  for (const [at, phase] of task.first.entries()) {
+    if (at < (begun.get(task) ?? 0)) continue;
+    await runPhases(session, table, [phase], options);
+    begun.set(task, at + 1);
+  }
 }
 
 async function remaining(
@@ -107,7 +132,7 @@ const PER_LEAF: ReadonlySet<number> = new Set([EXIT.busy, EXIT.refused, EXIT.no]
 const PER_LEAF_CODES: ReadonlySet<string> = new Set(['sql_error', 'insufficient_privilege']);
 
 /** Looks what a failed task left: of a leaf that is as it was nothing stays noted. Null when it cannot be told. */
-async function settle(session: Session, table: PartitionedTable, task: LeafTask, options: RunOptions) {
+async function settle(session: Session, table: PartitionedTable, task: LeafTask, options: PhaseOptions) {
   try {
     const state = await reading(session, () => readLeafState(session, table, task.leaf));
     if (task.kind === 'detach' && state === 'attached') {

@@ -5,7 +5,7 @@ import type { PartitionedTable } from '../db/catalog.ts';
 import { runTransaction, sendAlone, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
-import { SQLSTATE } from '../db/sqlstate.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step, StepLock } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { type LeafFacts, readLeafState } from './leaf-facts.ts';
@@ -60,15 +60,20 @@ function statementsOf(phase: DetachPhase): readonly Statement[] {
 }
 
 const setTimeout = (timeoutMs: number): string =>
-  sqlStatement('partitions/set_lock_timeout.sql', { timeout: `${timeoutMs}ms` });
-const resetTimeout = (): string => sqlStatement('partitions/reset_lock_timeout.sql', {});
+  sqlStatement('partitions/set_session_lock_timeout.sql', { timeout: `${timeoutMs}ms` });
+const resetTimeout = (): string => sqlStatement('partitions/reset_session_lock_timeout.sql', {});
+
+/** How long a run may wait, and how long DETACH CONCURRENTLY for those who use the parent. */
+export interface PhaseOptions extends RunOptions {
+  readonly patienceMs: number;
+}
 
 /** Runs phases in their order, each under the lock budget. */
 export async function runPhases(
   session: Session,
   table: PartitionedTable,
   phases: readonly Phase[],
-  options: RunOptions,
+  options: PhaseOptions,
 ): Promise<void> {
   for (const phase of phases) {
     if (phase.kind === 'transaction') await runTransaction(session, stepsOf([phase]), options);
@@ -80,7 +85,7 @@ async function runDetach(
   session: Session,
   table: PartitionedTable,
   phase: DetachPhase,
-  options: RunOptions,
+  options: PhaseOptions,
 ): Promise<void> {
   if (phase.timeoutMs !== null) await session.run(setTimeout(phase.timeoutMs));
   try {
@@ -92,27 +97,60 @@ async function runDetach(
   }
 }
 
-/** Makes one try, with the statement that the leaf's state asks for by now. */
+/**
+ * Makes one try, with the statement that the leaf's state asks for by now.
+ *
+ * DETACH CONCURRENTLY waits until all transactions that use the parent have ended, idle ones too; FINALIZE waits for those
+ * alone that have an old snapshot (14 to 18). So the one is given up soon, and the other does the rest.
+ */
 async function tryDetach(
   session: Session,
   table: PartitionedTable,
   phase: DetachPhase,
+  options: PhaseOptions,
+): Promise<void> {
+  const state = await readState(session, table, phase);
+  if (state === 'detached') return;
+  if (state === 'attached') {
+    const { budget, settle } = patientBudget(options.budget, options.patienceMs);
+    try {
+      await send(session, phase, phase.concurrently, { ...options, budget });
+      settle();
+      return;
+    } catch (thrown) {
+      session.signal.throwIfAborted();
+      const isHalfway = (await readState(session, table, phase)) === 'detach_pending';
+      if (!isHalfway || sqlstateOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
+      settle();
+    }
+  }
+  await refuseOldSnapshots(session, phase, options);
+  const { budget, settle } = patientBudget(options.budget, Number.POSITIVE_INFINITY);
+  await send(session, phase, phase.finalize, { ...options, budget });
+  settle();
+}
+
+async function readState(
+  session: Session,
+  table: PartitionedTable,
+  { leaf }: DetachPhase,
+): Promise<'attached' | 'detach_pending' | 'detached'> {
+  const state = await reading(session, () => readLeafState(session, table, leaf));
+  if (state !== null && state !== 'elsewhere') return state;
+  throw refusedError('changed', `${leaf.relation} is no longer what this was planned for.`, {
+    sqlstate: SQLSTATE.refused,
+    object: leaf.relation,
+    hint: 'Somebody else works on it. Run this again: it works on what is there by then.',
+  });
+}
+
+async function send(
+  session: Session,
+  { title, locks }: DetachPhase,
+  sql: string,
   options: RunOptions,
 ): Promise<void> {
-  const state = await reading(session, () => readLeafState(session, table, phase.leaf));
-  if (state === 'detached') return;
-  if (state !== 'attached' && state !== 'detach_pending') {
-    throw refusedError('changed', `${phase.leaf.relation} is no longer what this was planned for.`, {
-      object: phase.leaf.relation,
-      hint: 'Somebody else works on it. Run this again: it works on what is there by then.',
-    });
-  }
-  if (state === 'detach_pending') await refuseOldSnapshots(session, phase, options);
-  const sql = state === 'attached' ? phase.concurrently : phase.finalize;
-  const step: Step = { title: phase.title, sql, transaction: null, locks: phase.locks };
-  const { budget, settle } = patientBudget(options.budget);
-  await sendAlone(session, step, { ...options, budget });
-  settle();
+  await sendAlone(session, { title, sql, transaction: null, locks }, options);
 }
 
 /**
@@ -129,20 +167,16 @@ async function refuseOldSnapshots(session: Session, phase: DetachPhase, options:
   });
 }
 
-/**
- * How long DETACH CONCURRENTLY may wait for those who use the parent, in milliseconds.
- *
- * It waits until their transactions end, idle ones too; FINALIZE waits for those alone that have an old snapshot. The leaf
- * is out of the table by then, so it is FINALIZE that the rest of the budget is for.
- */
-const PATIENCE_MS = 2000;
-
-/** Makes a budget for one try; what it waits is taken from the whole at the end, or by the loop of tries. */
-function patientBudget(whole: LockBudget): { readonly budget: LockBudget; readonly settle: () => void } {
+/** Makes a budget for one statement; what it waits is taken from the whole at the end, or by the loop of tries. */
+function patientBudget(
+  whole: LockBudget,
+  patienceMs: number,
+): { readonly budget: LockBudget; readonly settle: () => void } {
   let spentMs = 0;
+  const limitMs = Number.isFinite(patienceMs) ? patienceMs : whole.remainingMs();
   const budget: LockBudget = {
     ...whole,
-    remainingMs: () => Math.max(0, Math.min(whole.remainingMs(), PATIENCE_MS) - spentMs),
+    remainingMs: () => Math.max(0, limitMs - spentMs),
     spend: (milliseconds) => {
       spentMs += milliseconds;
     },

@@ -34,11 +34,20 @@ export function parseAge(text: string, option: string): Age {
  * Where the month has no such day it is the month's last one: a month before 31 March is 28 or 29 February.
  */
 export function before(instant: Instant, { count, unit }: Age): Instant {
+  return shift(instant, unit, -count);
+}
+
+/** Finds the instant that lies an age after another, by the UTC calendar; the last day of a month too short, as `before`. */
+export function after(instant: Instant, { count, unit }: Age): Instant {
+  return shift(instant, unit, count);
+}
+
+function shift(instant: Instant, unit: Age['unit'], count: number): Instant {
   const dayStart = periodStart(instant, 'day');
   const timeOfDay = instant - dayStart;
-  if (unit === 'day' || unit === 'week') return addPeriods(dayStart, unit, -count) + timeOfDay;
+  if (unit === 'day' || unit === 'week') return addPeriods(dayStart, unit, count) + timeOfDay;
   const monthStart = periodStart(instant, 'month');
-  const target = addPeriods(monthStart, unit, -count);
+  const target = addPeriods(monthStart, unit, count);
   const lastDay = addPeriods(addPeriods(target, 'month', 1), 'day', -1);
   const sameDay = target + (dayStart - monthStart);
   return (sameDay < lastDay ? sameDay : lastDay) + timeOfDay;

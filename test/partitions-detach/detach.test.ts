@@ -136,9 +136,9 @@ describe('detach refuses', () => {
     });
     const run = await detach(database, ['readings_2026_03', '--no-gate', '--yes']);
     expect(run).toMatchObject({ exitCode: 0, data: { detached: ['readings_2026_03'] } });
-    const log = await database.sql`select arguments -> 'gate' as gate, result -> 'overridden' as overridden
+    const log = await database.sql`select arguments -> 'noGate' as gate, result -> 'overridden' as overridden
       from sensordb.run_log order by id desc limit 1`;
-    expect(log).toEqual([{ gate: false, overridden: ['current_leaf'] }]);
+    expect(log).toEqual([{ gate: true, overridden: [{ name: 'readings_2026_03', reason: 'current_leaf' }] }]);
   });
 
   it('a schema that is not there, or has such a name already, before anything is changed', async () => {

@@ -48,6 +48,8 @@ export interface CliOptions {
   readonly now?: Date | string;
   /** Stdout and stderr are terminals of so many columns. */
   readonly terminal?: number;
+  /** Stdin is a terminal at which this is typed, and then nothing more. */
+  readonly typed?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -63,7 +65,7 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
       LANG: 'C.UTF-8',
       ...options.env,
     },
-    stdin: Readable.from([]),
+    stdin: stdinOf(options.typed),
     stdout: stdout.stream,
     stderr: stderr.stream,
     now: () => (now === null ? new Date() : now),
@@ -75,6 +77,11 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
 
 function resultOf(exitCode: number, stdout: string, stderr: string): CliResult {
   return { exitCode, stdout, stderr, json: () => JSON.parse(stdout) as Envelope };
+}
+
+function stdinOf(typed: string | undefined): Context['stdin'] {
+  if (typed === undefined) return Readable.from([]);
+  return Object.assign(Readable.from([Buffer.from(typed)]), { isTTY: true });
 }
 
 function collect(columns: number | undefined) {

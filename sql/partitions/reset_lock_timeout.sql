@@ -1,2 +1,0 @@
--- Takes back what set_lock_timeout.sql set. Lock: none. May run in a transaction, and does not.
-reset lock_timeout
