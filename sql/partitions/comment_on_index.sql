@@ -1,2 +1,2 @@
--- Gives a new leaf's index the comment of its parent's index. Lock: none but on the new index. May run in a transaction.
+-- Gives a leaf's index the comment of its parent's index. Lock: SHARE UPDATE EXCLUSIVE on the index. May run in a transaction.
 comment on index :"schema".:"index" is :'comment'

@@ -1,2 +1,2 @@
--- Puts row security in force on a new leaf. Lock: none but on the new leaf. May run in a transaction.
+-- Puts row security in force on a leaf. Lock: ACCESS EXCLUSIVE on the leaf alone. May run in a transaction.
 alter table :"schema".:"leaf" enable row level security

@@ -1,2 +1,2 @@
--- Lets logical replication identify rows by an index. Lock: none but on the new leaf. May run in a transaction.
+-- Lets logical replication identify rows by an index. Lock: ACCESS EXCLUSIVE on the leaf alone. May run in a transaction.
 alter table :"schema".:"leaf" replica identity using index :"index"

@@ -1,2 +1,2 @@
--- Lets logical replication send no old row. Lock: none but on the new leaf. May run in a transaction.
+-- Lets logical replication send no old row. Lock: ACCESS EXCLUSIVE on the leaf alone. May run in a transaction.
 alter table :"schema".:"leaf" replica identity nothing

@@ -1,2 +1,2 @@
--- Gives a new leaf the owner of its parent. Lock: none but on the new leaf. May run in a transaction.
+-- Gives a leaf the owner of its parent. Lock: ACCESS EXCLUSIVE on the leaf and its indexes. May run in a transaction.
 alter table :"schema".:"leaf" owner to :"owner"

@@ -1,2 +1,3 @@
--- Sets one storage parameter of a new leaf. Lock: none but on the new leaf. May run in a transaction.
+-- Sets one storage parameter of a leaf. Lock: SHARE UPDATE EXCLUSIVE on the leaf (ACCESS EXCLUSIVE for user_catalog_table).
+-- May run in a transaction.
 alter table :"schema".:"leaf" set (:"option" = :'value')

@@ -23,6 +23,7 @@ export const SQLSTATE = {
   refused: 'SDB06',
   undefinedColumn: '42703',
   undefinedTable: '42P01',
+  uniqueViolation: '23505',
 } as const;
 
 /** The parts of a server error that are read here; postgres.js names them as the protocol does. */

@@ -2,11 +2,13 @@ import { type Command, Option } from 'commander';
 import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
+import { declareDrain } from './drain-declare.ts';
 import { declareDrop } from './drop-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
+import { declareRepair } from './repair-declare.ts';
 
-/** Declares `partitions list | ensure | drop`. */
+/** Declares `partitions` and its verbs. */
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
@@ -14,6 +16,8 @@ export function declarePartitions(program: Command, invoke: Invoke): void {
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
   declareDrop(partitions, invoke);
+  declareDrain(partitions, invoke);
+  declareRepair(partitions, invoke);
 }
 
 function declareList(partitions: Command, invoke: Invoke): void {

@@ -29,21 +29,54 @@ export function leafSteps(
   taken: Set<string>,
   transaction: number,
 ): readonly Step[] {
-  const target = { schema: table.schema, leaf: leaf.name };
-  const file = (name: string, values: TemplateValues = {}): Statement => ({
-    sql: sqlStatement(`partitions/${name}`, { ...target, ...values }),
-  });
   const statements: readonly Statement[] = [
     ...createTable(table, leaf, template),
-    ...(template.comment === null ? [] : [file('comment_on_leaf.sql', { comment: template.comment })]),
-    ...template.options.map((option) => file('set_storage_option.sql', splitOption(option))),
-    ...template.toastOptions.map((option) => file('set_toast_option.sql', splitOption(option))),
-    ...statisticsTargets(table, leaf, template),
+    ...optionStatements(table, leaf, template),
     ...indexStatements(table, leaf, template, taken),
-    ...policyStatements(table, leaf, template),
-    ...grantStatements(qualifiedName(table.schema, leaf.name), template).map((sql) => ({ sql })),
+    ...accessStatements(table, leaf, template),
     attach(table, leaf, template),
   ];
+  return toSteps(statements, leaf, transaction);
+}
+
+/** A leaf in parts, for one that is filled with rows before it is attached. */
+export interface LeafParts {
+  /** The table and its settings, without indexes. */
+  readonly table: readonly Step[];
+  /** Indexes, replica identity, policies and privileges. */
+  readonly finish: readonly Step[];
+}
+
+/**
+ * Makes the steps of a leaf that is filled between its creation and its completion; they do not attach it.
+ *
+ * `leaf` has the name that the table has meanwhile, its indexes get theirs after `finalName`.
+ */
+export function leafParts(
+  table: PartitionedTable,
+  leaf: NewLeaf,
+  finalName: string,
+  template: LeafTemplate,
+  taken: Set<string>,
+): LeafParts {
+  return {
+    table: toSteps(
+      [...createTable(table, leaf, template), ...optionStatements(table, leaf, template)],
+      leaf,
+      1,
+    ),
+    finish: toSteps(
+      [
+        ...indexStatements(table, leaf, template, taken, finalName),
+        ...accessStatements(table, leaf, template),
+      ],
+      leaf,
+      1,
+    ),
+  };
+}
+
+function toSteps(statements: readonly Statement[], leaf: NewLeaf, transaction: number): readonly Step[] {
   return statements.map(({ sql, locks = [] }) => ({
     title: `Create ${printable(leaf.name)}`,
     sql,
@@ -52,7 +85,36 @@ export function leafSteps(
   }));
 }
 
-function splitOption(option: string): { readonly option: string; readonly value: string } {
+function optionStatements(
+  table: PartitionedTable,
+  leaf: NewLeaf,
+  template: LeafTemplate,
+): readonly Statement[] {
+  const target = { schema: table.schema, leaf: leaf.name };
+  const file = (name: string, values: TemplateValues = {}): Statement => ({
+    sql: sqlStatement(`partitions/${name}`, { ...target, ...values }),
+  });
+  return [
+    ...(template.comment === null ? [] : [file('comment_on_leaf.sql', { comment: template.comment })]),
+    ...template.options.map((option) => file('set_storage_option.sql', splitOption(option))),
+    ...template.toastOptions.map((option) => file('set_toast_option.sql', splitOption(option))),
+    ...statisticsTargets(table, leaf, template),
+  ];
+}
+
+function accessStatements(
+  table: PartitionedTable,
+  leaf: NewLeaf,
+  template: LeafTemplate,
+): readonly Statement[] {
+  return [
+    ...policyStatements(table, leaf, template),
+    ...grantStatements(qualifiedName(table.schema, leaf.name), template).map((sql) => ({ sql })),
+  ];
+}
+
+/** Splits `name=value`. */
+export function splitOption(option: string): { readonly option: string; readonly value: string } {
   const at = option.indexOf('=');
   return { option: option.slice(0, at), value: option.slice(at + 1) };
 }
@@ -97,8 +159,13 @@ function statisticsTargets(
 ): readonly Statement[] {
   const qualified = qualifiedName(table.schema, leaf.name);
   return template.statisticsTargets.map(({ column, target }) => ({
-    sql: `alter table ${qualified} alter column ${quoteIdentifier(column)} set statistics ${target}`,
+    sql: statisticsStatement(qualified, column, target),
   }));
+}
+
+/** Sets a column's statistics target on one table alone; -1 is the server's default. */
+export function statisticsStatement(qualified: string, column: string, target: number): string {
+  return `alter table only ${qualified} alter column ${quoteIdentifier(column)} set statistics ${target}`;
 }
 
 function indexStatements(
@@ -106,8 +173,9 @@ function indexStatements(
   leaf: NewLeaf,
   template: LeafTemplate,
   taken: Set<string>,
+  finalName = leaf.name,
 ): readonly Statement[] {
-  const names = nameIndexes(leaf.name, template.indexes, taken);
+  const names = nameIndexes(finalName, template.indexes, taken);
   return [
     ...template.indexes.flatMap((index, at) => oneIndex(table, leaf, index, names[at] as string)),
     ...replicaIdentity(table, leaf, template, names),
@@ -185,16 +253,9 @@ function policyStatements(
   leaf: NewLeaf,
   template: LeafTemplate,
 ): readonly Statement[] {
-  const qualified = qualifiedName(table.schema, leaf.name);
   const target = { schema: table.schema, leaf: leaf.name };
-  const names = { table: table.name, columns: template.columns };
-  const rename = (policy: PolicyTemplate): PolicyTemplate => ({
-    ...policy,
-    using: policy.using && renameReferences(policy.using, names, leaf.name),
-    check: policy.check && renameReferences(policy.check, names, leaf.name),
-  });
   return [
-    ...template.policies.map((policy) => ({ sql: policyStatement(qualified, rename(policy)) })),
+    ...template.policies.map((policy) => policyStatement(table, target, template, policy)),
     ...(template.rowSecurity ? [{ sql: sqlStatement('partitions/enable_row_security.sql', target) }] : []),
     ...(template.forceRowSecurity
       ? [{ sql: sqlStatement('partitions/force_row_security.sql', target) }]
@@ -202,24 +263,41 @@ function policyStatements(
   ];
 }
 
-function policyStatement(qualified: string, policy: PolicyTemplate): string {
+/** Makes the statement that gives a leaf a policy of its parent, with the locks it takes on what the policy reads. */
+export function policyStatement(
+  table: PartitionedTable,
+  { schema, leaf }: { readonly schema: string; readonly leaf: string },
+  { columns }: Pick<LeafTemplate, 'columns'>,
+  policy: PolicyTemplate,
+): { readonly sql: string; readonly locks: readonly StepLock[] } {
+  const names = { table: table.name, columns };
+  const renamed = (expression: string): string => renameReferences(expression, names, leaf);
   const roles = policy.roles.map((role) => (role === null ? 'public' : quoteIdentifier(role))).join(', ');
   const kind = policy.permissive ? 'permissive' : 'restrictive';
-  const using = policy.using === null ? '' : ` using (${policy.using})`;
-  const check = policy.check === null ? '' : ` with check (${policy.check})`;
-  return `create policy ${quoteIdentifier(policy.name)} on ${qualified} as ${kind} for ${POLICY_COMMANDS[policy.command]} to ${roles}${using}${check}`;
+  const using = policy.using === null ? '' : ` using (${renamed(policy.using)})`;
+  const check = policy.check === null ? '' : ` with check (${renamed(policy.check)})`;
+  const on = qualifiedName(schema, leaf);
+  return {
+    sql: `create policy ${quoteIdentifier(policy.name)} on ${on} as ${kind} for ${POLICY_COMMANDS[policy.command]} to ${roles}${using}${check}`,
+    locks: policy.reads.map((relation) => ({ relation, mode: 'ACCESS SHARE' })),
+  };
+}
+
+/** Makes the statement that attaches a leaf. */
+export function attachStatement(table: PartitionedTable, leaf: NewLeaf): string {
+  return sqlStatement('partitions/attach_leaf.sql', {
+    parent_schema: table.schema,
+    parent: table.name,
+    schema: table.schema,
+    leaf: leaf.name,
+    lower: formatBound(leaf.range.lower, table.keyType),
+    upper: formatBound(leaf.range.upper, table.keyType),
+  });
 }
 
 function attach(table: PartitionedTable, leaf: NewLeaf, template: LeafTemplate): Statement {
   return {
-    sql: sqlStatement('partitions/attach_leaf.sql', {
-      parent_schema: table.schema,
-      parent: table.name,
-      schema: table.schema,
-      leaf: leaf.name,
-      lower: formatBound(leaf.range.lower, table.keyType),
-      upper: formatBound(leaf.range.upper, table.keyType),
-    }),
+    sql: attachStatement(table, leaf),
     // A table that references itself stands at both ends of its foreign key.
     locks: strongestLocks([
       { relation: table.qualified, mode: 'SHARE UPDATE EXCLUSIVE' },

@@ -16,7 +16,7 @@ export async function readLeafTemplate(
   table: PartitionedTable,
   leaves: readonly Leaf[],
 ): Promise<LeafTemplate> {
-  const newest = leaves.filter(({ state, isPlain }) => isPlain && state === 'attached').at(-1);
+  const newest = newestLeaf(leaves);
   const parent = String(table.oid);
   const model = String(newest?.oid ?? 0);
   const facts = await readTableFacts(session, parent, model);
@@ -29,6 +29,11 @@ export async function readLeafTemplate(
       null,
     ),
   };
+}
+
+/** Finds the leaf that new ones take after in what a parent cannot hold. */
+export function newestLeaf(leaves: readonly Leaf[]): Leaf | undefined {
+  return leaves.filter(({ state, isPlain }) => isPlain && state === 'attached').at(-1);
 }
 
 type TableFacts = Omit<LeafTemplate, 'indexes' | 'initialGrants' | 'desiredGrants' | 'attachLocks'>;
@@ -58,7 +63,12 @@ async function readTableFacts(session: Session, parent: string, model: string): 
                  'name', o.polname, 'permissive', o.polpermissive, 'command', o.polcmd,
                  'roles', (select jsonb_agg(case when r = 0 then null else pg_get_userbyid(r) end) from unnest(o.polroles) r),
                  'using', pg_get_expr(o.polqual, o.polrelid),
-                 'check', pg_get_expr(o.polwithcheck, o.polrelid)) order by o.polname)
+                 'check', pg_get_expr(o.polwithcheck, o.polrelid),
+                 'reads', coalesce((
+                   select jsonb_agg(distinct format('%I.%I', dn.nspname, dc.relname))
+                     from pg_depend d join pg_class dc on dc.oid = d.refobjid join pg_namespace dn on dn.oid = dc.relnamespace
+                    where d.classid = 'pg_policy'::regclass and d.objid = o.oid and d.refclassid = 'pg_class'::regclass
+                      and d.refobjid <> o.polrelid), '[]')) order by o.polname)
           from pg_policy o where o.polrelid = p.oid), '[]')) as facts
       from pg_class p
       left join pg_class m on m.oid = ${model}::oid
@@ -75,15 +85,20 @@ async function readIndexes(
   // Exclusion constraints (17 and 18) are left to ATTACH, which takes none that is there (CompareIndexInfo) but makes another.
   const { rows } = await sql<{ index: IndexTemplate }>`
     select jsonb_build_object(
+      'oid', i.oid::int8,
+      'name', i.relname,
       'columns', (select jsonb_agg(coalesce(a.attname, 'expr') order by k.position)
                     from unnest(x.indkey) with ordinality k (attnum, position)
                     left join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.attnum and k.attnum > 0
                    where k.position <= x.indnkeyatts),
       'definition', substr(pg_get_indexdef(x.indexrelid), 1 + length(format('CREATE %sINDEX %I ON ONLY %I.%I USING ',
                       case when x.indisunique then 'UNIQUE ' else '' end, i.relname, n.nspname, p.relname))),
+      'predicate', pg_get_expr(x.indpred, x.indrelid),
       'unique', x.indisunique,
       'constraintType', c.contype,
       'constraintDefinition', pg_get_constraintdef(c.oid),
+      'constraintTiming', case when c.condeferred then ' deferrable initially deferred'
+                               when c.condeferrable then ' deferrable' else '' end,
       'tablespace', (select t.spcname from pg_tablespace t where t.oid = i.reltablespace),
       'isReplicaIdentity', x.indisreplident,
       'options', coalesce((

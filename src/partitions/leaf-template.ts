@@ -11,14 +11,20 @@ export interface Grant {
 
 /** One index of the parent, and what its copy on a leaf must be. */
 export interface IndexTemplate {
+  readonly oid: number;
+  readonly name: string;
   /** Names of its columns; `expr` for an expression. */
   readonly columns: readonly string[];
   /** What follows `create [unique] index … on … using `: from pg_get_indexdef, so it is PostgreSQL's own text. */
   readonly definition: string;
+  /** What follows ` WHERE ` at the end of the definition. */
+  readonly predicate: string | null;
   readonly unique: boolean;
   /** `p` or `u` when a constraint stands on it. */
   readonly constraintType: string | null;
   readonly constraintDefinition: string | null;
+  /** Nothing, ` deferrable`, or ` deferrable initially deferred`. */
+  readonly constraintTiming: string;
   readonly tablespace: string | null;
   readonly isReplicaIdentity: boolean;
   /** `name=value`: those that the definition does not hold. */
@@ -35,6 +41,8 @@ export interface PolicyTemplate {
   readonly roles: readonly (string | null)[];
   readonly using: string | null;
   readonly check: string | null;
+  /** The relations that its expressions read; making it locks them with ACCESS SHARE. */
+  readonly reads: readonly string[];
 }
 
 /** Everything that a leaf of one table should have, besides what LIKE copies. */

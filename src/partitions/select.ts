@@ -81,7 +81,11 @@ function endedBy<L extends Selectable>(leaves: readonly L[], cutoff: Instant): r
 }
 
 /** Finds the leaf of a name as SQL spells it, with or without its schema. */
-function findByName<L extends Selectable>(table: PartitionedTable, leaves: readonly L[], text: string): L {
+export function findByName<L extends Pick<Selectable, 'schema' | 'name'>>(
+  table: PartitionedTable,
+  leaves: readonly L[],
+  text: string,
+): L {
   const { schema, spellings } = parseTableName(text);
   for (const name of spellings) {
     const found = leaves.filter(

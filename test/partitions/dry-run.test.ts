@@ -79,8 +79,10 @@ it('steps come with the present first, one transaction a leaf, and the locks eac
     '2 Create thing_2025_11',
   ]);
   expect(data.created).toEqual(['thing_2025_11', 'thing_2026_06']);
-  expect(steps.flatMap(({ locks }) => locks).slice(0, 7)).toEqual([
+  expect(steps.flatMap(({ locks }) => locks).slice(0, 8)).toEqual([
     { relation: 'public.thing', mode: 'ACCESS SHARE' },
+    // A policy reads it.
+    { relation: 'public.acl', mode: 'ACCESS SHARE' },
     { relation: 'public.thing', mode: 'SHARE UPDATE EXCLUSIVE' },
     { relation: 'public.thing_default', mode: 'ACCESS EXCLUSIVE' },
     ...['area', 'area_all', 'device'].map((name) => ({

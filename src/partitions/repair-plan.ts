@@ -1,0 +1,193 @@
+import type { PartitionedTable } from '../db/catalog.ts';
+import { sqlStatement } from '../db/sql-files.ts';
+import {
+  altered,
+  DRIFT_KINDS,
+  type Drift,
+  type DriftKind,
+  type Finding,
+  groupBy,
+  type Member,
+  onLeaf,
+  type Refused,
+  refusing,
+} from './drift.ts';
+import type { LeafTemplate } from './leaf-template.ts';
+import {
+  compareIndexOptions,
+  compareOwner,
+  compareStorage,
+  compareTargets,
+  compareTriggers,
+} from './repair-compare.ts';
+import { compareGrants } from './repair-grants.ts';
+import { type IndexFacts, type IndexPlan, indexKey, planIndexes } from './repair-index-plan.ts';
+import { alterJob, type Job } from './repair-jobs.ts';
+import { compareRowSecurity } from './repair-policies.ts';
+import type { FoundGrant, PolicyFound, TargetFound, TriggerFound } from './repair-read.ts';
+import type { IdentityFound, IndexOptions } from './repair-read-indexes.ts';
+
+/** All that the catalog says of the drift of a table's partitions. */
+export interface RepairFacts {
+  readonly table: PartitionedTable;
+  readonly versionNum: number;
+  readonly isSuperuser: boolean;
+  readonly template: LeafTemplate;
+  /** In the order in which they are reported: by their lower bounds, DEFAULT last, sub-partitions after their own. */
+  readonly members: readonly Member[];
+  /** Those of them that were asked for. */
+  readonly chosen: ReadonlySet<number>;
+  readonly grants: readonly FoundGrant[];
+  readonly targets: readonly TargetFound[];
+  /** Of the partitions and of the table. */
+  readonly policies: readonly PolicyFound[];
+  readonly triggers: readonly TriggerFound[];
+  readonly identities: readonly IdentityFound[];
+  readonly indexOptions: readonly IndexOptions[];
+  readonly indexes: Pick<IndexFacts, 'tableIndexes' | 'lacking' | 'loose' | 'taken'>;
+}
+
+/** What drifted, and what is done about it. */
+export interface RepairPlan {
+  readonly drifts: readonly Drift[];
+  readonly refused: readonly Refused[];
+  readonly jobs: readonly Job[];
+}
+
+/** Decides what of the drift is mended, and how; pure. */
+export function planRepair(facts: RepairFacts, kinds: ReadonlySet<DriftKind>): RepairPlan {
+  const indexPlan: IndexPlan = kinds.has('indexes')
+    ? planIndexes({ ...facts, ...facts.indexes })
+    : { jobs: [], refusals: [], planned: new Map() };
+  const compare = comparer(facts, kinds, indexPlan);
+  const jobs: Job[] = [];
+  const findings: Finding[] = [...indexPlan.refusals];
+  const indexJobs = groupBy(indexPlan.jobs, ({ member }) => member.oid);
+  for (const member of facts.members) {
+    const own = DRIFT_KINDS.filter((kind) => kinds.has(kind)).flatMap((kind) => compare(kind, member));
+    findings.push(...own.map(({ finding }) => finding));
+    const mendable = own.filter(({ finding }) => finding.fix.how === 'alter');
+    const atOnce = mendable.filter(({ after }) => after === null).map(({ finding }) => finding);
+    if (atOnce.length > 0) jobs.push(alterJob(member, atOnce));
+    jobs.push(...(indexJobs.get(member.oid) ?? []));
+    jobs.push(
+      ...mendable.flatMap(({ finding, after }) =>
+        after === null ? [] : [alterJob(member, [finding], after)],
+      ),
+    );
+  }
+  jobs.push(...(indexJobs.get(facts.table.oid) ?? []));
+  const isWanted = ({ member }: { readonly member: Member }): boolean =>
+    facts.chosen.has(member.oid) ||
+    (member.oid === facts.table.oid && facts.members.every(({ oid }) => facts.chosen.has(oid)));
+  const chosen = findings.filter(isWanted);
+  const work = jobs.filter(isWanted);
+  return {
+    drifts: inOrder(facts, [
+      ...chosen.map(({ drift }) => drift),
+      ...work.filter((job) => indexPlan.jobs.includes(job)).flatMap(({ drifts }) => drifts),
+    ]),
+    refused: chosen.flatMap(({ fix }) => (fix.how === 'refuse' ? [fix.refused] : [])),
+    jobs: work,
+  };
+}
+
+function inOrder({ members }: RepairFacts, drifts: readonly Drift[]): readonly Drift[] {
+  const place = new Map(members.map(({ name }, at) => [name, at]));
+  const rank = ({ name }: Drift): number => place.get(name) ?? -1;
+  return drifts.toSorted(
+    (a, b) => rank(a) - rank(b) || DRIFT_KINDS.indexOf(a.kind) - DRIFT_KINDS.indexOf(b.kind),
+  );
+}
+
+interface Planned {
+  readonly finding: Finding;
+  /** What it has to wait for. */
+  readonly after: Job | null;
+}
+
+function comparer(facts: RepairFacts, kinds: ReadonlySet<DriftKind>, indexPlan: IndexPlan) {
+  const { table, template, versionNum } = facts;
+  const of = <V extends { readonly oid: number }>(rows: readonly V[]) => {
+    const groups = groupBy(rows, ({ oid }) => oid);
+    return (oid: number): readonly V[] => groups.get(oid) ?? [];
+  };
+  const targets = of(facts.targets);
+  const policies = of(facts.policies);
+  const triggers = of(facts.triggers);
+  const options = of(facts.indexOptions);
+  const grants = of(facts.grants);
+  const identities = new Map(facts.identities.map((one) => [one.oid, one]));
+  const scene = { template, versionNum, ownerIsMended: kinds.has('owner') };
+  const plain = (findings: readonly Finding[]): readonly Planned[] =>
+    findings.map((finding) => ({ finding, after: null }));
+
+  return (kind: DriftKind, member: Member): readonly Planned[] => {
+    const { oid } = member;
+    if (kind === 'owner') return plain(compareOwner(member, template));
+    if (kind === 'grants') return plain(compareGrants(member, scene, grants(oid)));
+    // A foreign table has none of the rest of its own, or has it on its server.
+    if (member.kind === 'foreign') return [];
+    switch (kind) {
+      case 'row_security':
+        return plain(compareRowSecurity(table, member, template, policies(table.oid), policies(oid)));
+      case 'replica_identity':
+        return compareIdentity(member, identities.get(oid), template, indexPlan);
+      case 'triggers':
+        return plain(compareTriggers(member, triggers(oid), facts.isSuperuser));
+      case 'index_options':
+        return plain(compareIndexOptions(member, options(oid)));
+      case 'storage_parameters':
+        return plain(compareStorage(member, template));
+      case 'statistics_targets':
+        return plain(compareTargets(member, targets(oid)));
+      case 'indexes':
+        return [];
+    }
+  };
+}
+
+const IDENTITIES: Readonly<Record<string, { readonly word: string; readonly file: string }>> = {
+  d: { word: 'primary key', file: 'replica_identity_default.sql' },
+  n: { word: 'nothing', file: 'replica_identity_nothing.sql' },
+  f: { word: 'full', file: 'replica_identity_full.sql' },
+  i: { word: 'index', file: 'replica_identity_index.sql' },
+};
+
+function compareIdentity(
+  member: Member,
+  found: IdentityFound | undefined,
+  { replicaIdentity, indexes }: LeafTemplate,
+  { planned }: IndexPlan,
+): readonly Planned[] {
+  const root = indexes.find(({ isReplicaIdentity }) => isReplicaIdentity);
+  // The index that it named is gone: PostgreSQL then treats it as none.
+  if (found === undefined || (replicaIdentity === 'i' && root === undefined)) return [];
+  const byIndex = replicaIdentity === 'i' ? root : undefined;
+  const { word, file } = IDENTITIES[replicaIdentity] as { word: string; file: string };
+  const drift = {
+    kind: 'replica_identity',
+    what: 'replica identity',
+    expected: byIndex === undefined ? word : `index ${byIndex.name}`,
+    found: IDENTITIES[member.replicaIdentity]?.word ?? member.replicaIdentity,
+  } as const;
+  const target = { schema: member.schema, leaf: member.name };
+  const coming = byIndex === undefined ? undefined : planned.get(indexKey(member, byIndex.oid));
+  const index = coming?.name ?? found.index;
+  if (byIndex !== undefined && index === null) {
+    const finding = refusing(member, drift, {
+      reason: 'index_missing',
+      message: `${member.qualified} lacks the index that corresponds to ${byIndex.name}, its parent's replica identity.`,
+      hint: 'Repair its indexes, too.',
+    });
+    return [{ finding, after: null }];
+  }
+  const statement = {
+    sql: sqlStatement(
+      `partitions/${file}`,
+      byIndex === undefined ? target : { ...target, index: index ?? '' },
+    ),
+    locks: onLeaf(member, 'ACCESS EXCLUSIVE'),
+  };
+  return [{ finding: altered(member, drift, statement), after: coming?.job ?? null }];
+}
