@@ -100,6 +100,15 @@ describe('an attached leaf', () => {
     ]);
   });
 
+  it('that was dropped before is nothing to do, unless something else has its name by now', async () => {
+    await drop('t_2025_12');
+    const again = await drop('public.t_2025_12', 't_2026_01');
+    expect(again).toMatchObject({ exitCode: 0, data: { dropped: ['t_2026_01'], already: ['t_2025_12'] } });
+    expect(await drop('t_2025_12')).toMatchObject({ exitCode: 0, changed: false });
+    await database.sql.unsafe('create view t_2025_12 as select 1');
+    expect(await drop('t_2025_12')).toMatchObject({ exitCode: 2, error: { code: 'unknown_leaf' } });
+  });
+
   it('is dropped by its age at the very instant that it is that old, and not before', async () => {
     const justBefore = await runJson(
       database,
@@ -276,7 +285,6 @@ describe('a detached leaf', () => {
     expect(await records()).toMatchObject([
       { name: 't_2025_12', state: 'dropped', ended: true, by_me: true },
     ]);
-    expect(await drop('archive.t_2025_12')).toMatchObject({ exitCode: 2 });
   });
 
   it('is dropped of an interrupted detach that came through', async () => {
