@@ -1,3 +1,3 @@
--- Locks a partitioned table, without its leaves, before something that needs that lock anyway. Must run in a transaction.
--- Lock: ACCESS EXCLUSIVE on the parent. It alone is waited for as long as --lock-timeout: who holds it waits briefly for the rest.
-lock table only :"schema".:"parent" in access exclusive mode
+-- Waits for the strongest lock of a transaction first, so that nobody is held up by a lock behind which another is awaited.
+-- Lock: ACCESS EXCLUSIVE on the parent, none on its partitions. Must run in a transaction.
+lock table only :"parent_schema".:"parent" in access exclusive mode

@@ -89,7 +89,8 @@ export async function underBudget<T>(
   }
 }
 
-function isLockFailure(thrown: unknown): boolean {
+/** Tells whether something failed for want of a lock, so that it is worth another try. */
+export function isLockFailure(thrown: unknown): boolean {
   const sqlstate = sqlstateOf(thrown);
   return sqlstate === SQLSTATE.lockNotAvailable || sqlstate === SQLSTATE.deadlockDetected;
 }
@@ -115,7 +116,8 @@ function placeOf({ source }: Step, thrown: unknown): string {
   return `: ${file}:${line}`;
 }
 
-async function waitForQuiet(
+/** Waits for the quiet moment in which nobody is in the way of the locks; throws a busy error once the budget is spent. */
+export async function waitForQuiet(
   session: Session,
   locks: readonly StepLock[],
   title: string,
@@ -134,7 +136,8 @@ async function waitForQuiet(
   }
 }
 
-function isYoung({ ageSeconds }: Blocker, lockTimeoutMs: number): boolean {
+/** Tells whether a blocker's transaction will most likely have ended within one try of ours. */
+export function isYoung({ ageSeconds }: Blocker, lockTimeoutMs: number): boolean {
   return ageSeconds !== null && ageSeconds * 1000 < lockTimeoutMs;
 }
 
@@ -143,7 +146,8 @@ function tell(options: RunOptions, title: string, blockers: readonly Blocker[]):
   if (first !== undefined) options.onWait(`${title}: waiting, ${describeBlocker(first)}`);
 }
 
-function budgetSpent(
+/** Makes the busy error of a spent budget: who is in the way of what. */
+export function budgetSpent(
   title: string,
   locks: readonly StepLock[],
   blockers: readonly Blocker[],

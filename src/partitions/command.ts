@@ -4,12 +4,13 @@ import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
 import { declareAttach } from './attach-declare.ts';
 import { declareDetach } from './detach-declare.ts';
+import { declareDrain } from './drain-declare.ts';
 import { declareDrop } from './drop-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
 import { declareRepair } from './repair-declare.ts';
 
-/** Declares `partitions list | ensure | detach | attach | drop | repair`. */
+/** Declares `partitions` and its verbs. */
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
@@ -19,6 +20,7 @@ export function declarePartitions(program: Command, invoke: Invoke): void {
   declareDetach(partitions, invoke);
   declareAttach(partitions, invoke);
   declareDrop(partitions, invoke);
+  declareDrain(partitions, invoke);
   declareRepair(partitions, invoke);
 }
 

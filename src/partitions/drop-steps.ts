@@ -27,11 +27,11 @@ function dropAttached(scene: LockScene, leaf: SelectedLeaf, gate: boolean): read
   const { table } = scene;
   const place = placeOf(leaf);
   const parentLock = { relation: table.qualified, mode: 'ACCESS EXCLUSIVE' } as const;
-  const timeout = { lock_timeout: `${SECOND_LOCK_TIMEOUT_MS}ms` };
+  const timeout = { timeout: `${SECOND_LOCK_TIMEOUT_MS}ms` };
   return [
     note(table, leaf),
-    step(place, 'lock_parent.sql', { schema: table.schema, parent: table.name }, [parentLock]),
-    step(place, 'set_lock_timeout.sql', timeout),
+    step(place, 'lock_parent.sql', { parent_schema: table.schema, parent: table.name }, [parentLock]),
+    step(place, 'set_local_lock_timeout.sql', timeout),
     step(place, 'guard_attached_leaf.sql', { ...identity(table, leaf), bound: leaf.bound }),
     ...(gate ? gateSteps(table, leaf, 'drop', place) : []),
     ...drop(leaf, dropAttachedLocks(scene, { oid: leaf.oid, relation: relationOf(leaf) })),

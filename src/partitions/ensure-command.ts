@@ -52,7 +52,8 @@ function defaultOids({ partitions }: PreparedEnsure): readonly number[] {
   return partitions.default === null ? [] : [partitions.default.oid];
 }
 
-function conflictData({ range, reason, message, hint, rows }: Conflict) {
+/** Shows a conflict as the JSON envelope has it. */
+export function conflictData({ range, reason, message, hint, rows }: Conflict) {
   const [lower, upper] = [formatInstant(range.lower), formatInstant(range.upper)];
   const inDefault =
     rows === undefined

@@ -8,7 +8,16 @@ import { fitName } from './names.ts';
 import { coveredRanges, type DefaultPartition, type Leaf, type Partitions } from './read.ts';
 
 /** Why a period could not be given its leaf. */
-type ConflictReason = 'name_taken' | 'rows_in_default' | 'detach_pending' | 'overlap';
+type ConflictReason =
+  | 'name_taken'
+  | 'rows_in_default'
+  | 'detach_pending'
+  | 'overlap'
+  | 'default_too_large'
+  | 'default_not_plain'
+  | 'triggers_would_fire'
+  | 'referenced'
+  | 'published';
 
 /** A range that stays without a leaf, why, and what to do about it. */
 export interface Conflict {
@@ -56,6 +65,13 @@ export interface EnsurePlan {
   readonly existing: readonly string[];
   readonly create: readonly NewLeaf[];
   readonly conflicts: readonly Conflict[];
+  /** Those that rows of DEFAULT stand in the way of, and that are to be moved out of it. */
+  readonly drain: readonly DrainedLeaf[];
+}
+
+/** A leaf that is to be made of rows of DEFAULT. */
+export interface DrainedLeaf extends NewLeaf {
+  readonly rows: DefaultRows;
 }
 
 /** Decides which holes become leaves and which are conflicts; pure. */
@@ -64,8 +80,10 @@ export function planEnsure(
   sketch: EnsureSketch,
   partitions: Partitions,
   facts: EnsureFacts,
+  withDrain = false,
 ): EnsurePlan {
   const create: NewLeaf[] = [];
+  const drain: DrainedLeaf[] = [];
   const conflicts: Conflict[] = sketch.existing
     .filter((leaf) => leaf.state === 'detach_pending')
     .map((leaf) => detachPending(table, leaf));
@@ -77,16 +95,19 @@ export function planEnsure(
     const name = chooseName(hole, facts.taken, ours, planned);
     const rows = facts.defaultRows.get(hole.range.lower);
     if (name.kind === 'taken') conflicts.push(nameTaken(table, hole.range, name.name, facts.taken));
-    else if (rows !== undefined)
-      conflicts.push(rowsInDefault(table, hole.range, rows, partitions.default, name.name));
-    else {
+    else if (rows !== undefined && !withDrain)
+      conflicts.push(rowsInDefault(table, hole.range, rows, partitions.default));
+    else if (rows !== undefined) {
+      planned.add(name.name);
+      drain.push({ name: name.name, range: hole.range, rows });
+    } else {
       planned.add(name.name);
       create.push({ name: name.name, range: hole.range });
     }
   }
   const existing = sketch.existing.filter((leaf) => leaf.state === 'attached').map((leaf) => leaf.name);
   conflicts.sort((a, b) => compare(a.range.lower, b.range.lower));
-  return { interval: sketch.interval, range: sketch.range, existing, create, conflicts };
+  return { interval: sketch.interval, range: sketch.range, existing, create, conflicts, drain };
 }
 
 function chooseName(
@@ -138,31 +159,23 @@ export function rowsInDefault(
   range: Range,
   rows: DefaultRows | null,
   defaultPartition: DefaultPartition | null,
-  leafName: string,
 ): Conflict {
   const { schema, name } = defaultPartition ?? { schema: table.schema, name: 'DEFAULT' };
   const relation = qualifiedName(schema, name);
-  const key = quoteIdentifier(table.key);
-  const [lower, upper] = [range.lower, range.upper].map((end) =>
-    quoteLiteral(formatBound(end, table.keyType)),
-  );
-  const selection = `FROM ${relation} WHERE ${key} >= ${lower} AND ${key} < ${upper}`;
-  const aside = qualifiedName(table.schema, fitName(leafName, '_aside'));
-  // One statement moves them: of two, the second would delete what came in after the first had looked.
-  const advice = [
-    `See them: SELECT * ${selection}.`,
-    'Wrong times: UPDATE or DELETE them there.',
-    `Right ones: CREATE TABLE ${aside} (LIKE ${relation});`,
-    `WITH moved AS (DELETE ${selection} RETURNING *) INSERT INTO ${aside} SELECT * FROM moved;`,
-    `run this again; then INSERT INTO ${table.qualified} what is in ${aside} (OVERRIDING SYSTEM VALUE, without generated columns).`,
-  ];
   return {
     range,
     reason: 'rows_in_default',
     message: `${countOf(rows)} of this period in ${relation}${extentOf(rows)}.`,
-    hint: advice.join(' '),
+    hint: `Move them into a leaf of their own: sensordb partitions drain ${drainWords(table, range)}. Wrong times: UPDATE or DELETE them there first.`,
     ...(rows === null ? {} : { rows }),
   };
+}
+
+/** Spells the options of a drain of one range as a shell takes them. */
+function drainWords(table: PartitionedTable, { lower, upper }: Range): string {
+  const name = `${table.qualified}`;
+  const word = /^[a-z0-9_.]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  return `--table ${word} --from ${formatInstantShort(lower)} --until ${formatInstantShort(upper)}`;
 }
 
 function countOf(rows: DefaultRows | null): string {

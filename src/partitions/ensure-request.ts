@@ -38,7 +38,8 @@ export function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
   return { horizon, from, interval: parseInterval(options.interval) };
 }
 
-function parseInterval(text: string | undefined): Interval | null {
+/** Reads `--interval`. */
+export function parseInterval(text: string | undefined): Interval | null {
   if (text === undefined) return null;
   const interval = INTERVALS.find((known) => known === text);
   if (interval !== undefined) return interval;

@@ -73,7 +73,7 @@ export function sketchEnsure(
   const interval = request.interval ?? inferInterval(table.name, leaves);
   const range = widen(request, interval, now);
   const periods = listPeriods(range.lower, range.upper, interval, MOST_LEAVES);
-  if (periods.length > MOST_LEAVES) throw tooMany(interval);
+  refuseTooMany(periods, interval);
   const existing = leaves.filter((leaf) => overlaps(leaf.range, range));
   // A pending detach takes no rows, but its bounds are taken: a leaf over them would be refused (42P17).
   const occupied = existing.map((leaf) => leaf.range);
@@ -84,12 +84,42 @@ export function sketchEnsure(
 }
 
 /**
+ * Works out which leaves some periods of an interval are missing, as `sketchEnsure` does for a whole range.
+ *
+ * Throws a usage error for more than 10,000 periods.
+ */
+export function sketchPeriods(
+  table: { readonly name: string },
+  leaves: readonly Leaf[],
+  starts: readonly Instant[],
+  interval: Interval,
+): Pick<EnsureSketch, 'existing' | 'holes'> {
+  const periods = starts.map((lower) => ({ lower, upper: addPeriods(lower, interval, 1) }));
+  refuseTooMany(periods, interval);
+  const [first, last] = [periods[0], periods.at(-1)];
+  if (first === undefined || last === undefined) return { existing: [], holes: [] };
+  const occupied = leaves.map((leaf) => leaf.range);
+  const holes = holesIn({ lower: first.lower, upper: last.upper }, occupied)
+    .flatMap((hole) => cutAtPeriods(hole, periods))
+    .map((hole) => nameHole(table.name, hole, interval));
+  const existing = leaves.filter((leaf) => periods.some((period) => overlaps(leaf.range, period)));
+  return { existing, holes };
+}
+
+function refuseTooMany(periods: readonly Range[], interval: Interval): void {
+  if (periods.length <= MOST_LEAVES) return;
+  throw usageError('too_many_leaves', `That is more than ${MOST_LEAVES} leaves of one ${interval} each.`, {
+    hint: 'Ask for a nearer horizon, or for a longer --interval.',
+  });
+}
+
+/**
  * Tells the interval of the leaves there are: that of the newest one that is a calendar period.
  *
  * Left out is what merely fills up a period of a coarser interval beside a leaf that is no period: [30 November, 1 December)
  * after a legacy leaf up to the 30th is one day long, and does not make a monthly table a daily one.
  */
-function inferInterval(table: string, leaves: readonly Leaf[]): Interval {
+export function inferInterval(table: string, leaves: readonly Leaf[]): Interval {
   const bounded = leaves.filter(({ range }) => isBounded(range));
   const newestFirst = bounded.toSorted((a, b) => compare(b.range.lower, a.range.lower));
   const known = new Set(bounded.map(({ range }) => intervalOf(range)));
@@ -139,12 +169,6 @@ function aheadOf(now: Instant, unit: 'month' | 'week' | 'day', count: number): I
   throw usageError('too_far', `${count} ${unit}s from now is after the year ${LAST_YEAR}.`, {
     hint: 'Ask for a nearer horizon.',
     object: `--${unit}s`,
-  });
-}
-
-function tooMany(interval: Interval): Error {
-  return usageError('too_many_leaves', `That is more than ${MOST_LEAVES} leaves of one ${interval} each.`, {
-    hint: 'Ask for a nearer horizon, or for a longer --interval.',
   });
 }
 

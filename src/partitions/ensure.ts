@@ -79,7 +79,8 @@ function urgentFirst(leaves: readonly NewLeaf[], now: Instant): readonly NewLeaf
   return [...leaves.filter((leaf) => !isPast(leaf)), ...leaves.filter(isPast)];
 }
 
-async function readRowsInTheWay(
+/** Counts the rows of DEFAULT in each hole, waiting for it under the budget. */
+export async function readRowsInTheWay(
   session: Session,
   table: PartitionedTable,
   partitions: Partitions,
@@ -173,7 +174,7 @@ async function asConflict(
       const hole: Hole = { range: leaf.range, extent: 'whole', names: [leaf.name] };
       const found = await readRowsInTheWay(session, table, partitions, [hole], options);
       const rows = found.get(leaf.range.lower) ?? null;
-      return rowsInDefault(table, leaf.range, rows, partitions.default, leaf.name);
+      return rowsInDefault(table, leaf.range, rows, partitions.default);
     }
     case SQLSTATE.invalidObjectDefinition:
       return refusedByServer(leaf.range, 'overlap', message);

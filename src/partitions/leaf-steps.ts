@@ -29,27 +29,88 @@ export function leafSteps(
   taken: Set<string>,
   transaction: number,
 ): readonly Step[] {
-  const target = { schema: table.schema, leaf: leaf.name };
-  const file = (name: string, values: TemplateValues = {}): Statement => ({
-    sql: sqlStatement(`partitions/${name}`, { ...target, ...values }),
-  });
   const statements: readonly Statement[] = [
     ...createTable(table, leaf, template),
-    ...(template.comment === null ? [] : [file('comment_on_leaf.sql', { comment: template.comment })]),
-    ...template.options.map((option) => file('set_storage_option.sql', splitOption(option))),
-    ...template.toastOptions.map((option) => file('set_toast_option.sql', splitOption(option))),
-    ...statisticsTargets(table, leaf, template),
+    ...optionStatements(table, leaf, template),
     ...indexStatements(table, leaf, template, taken),
-    ...policyStatements(table, leaf, template),
-    ...grantStatements(qualifiedName(table.schema, leaf.name), template).map((sql) => ({ sql })),
+    ...accessStatements(table, leaf, template),
     attach(table, leaf, template),
   ];
+  return toSteps(statements, leaf, transaction);
+}
+
+/** A leaf in parts, for one that is filled with rows before it is attached. */
+export interface LeafParts {
+  /** The table and its settings, without indexes. */
+  readonly table: readonly Step[];
+  /** Indexes, replica identity, policies and privileges. */
+  readonly finish: readonly Step[];
+}
+
+/**
+ * Makes the steps of a leaf that is filled between its creation and its completion; they do not attach it.
+ *
+ * `leaf` has the name that the table has meanwhile, its indexes get theirs after `finalName`.
+ */
+export function leafParts(
+  table: PartitionedTable,
+  leaf: NewLeaf,
+  finalName: string,
+  template: LeafTemplate,
+  taken: Set<string>,
+): LeafParts {
+  return {
+    table: toSteps(
+      [...createTable(table, leaf, template), ...optionStatements(table, leaf, template)],
+      leaf,
+      1,
+    ),
+    finish: toSteps(
+      [
+        ...indexStatements(table, leaf, template, taken, finalName),
+        ...accessStatements(table, leaf, template),
+      ],
+      leaf,
+      1,
+    ),
+  };
+}
+
+function toSteps(statements: readonly Statement[], leaf: NewLeaf, transaction: number): readonly Step[] {
   return statements.map(({ sql, locks = [] }) => ({
     title: `Create ${printable(leaf.name)}`,
     sql,
     transaction,
     locks,
   }));
+}
+
+function optionStatements(
+  table: PartitionedTable,
+  leaf: NewLeaf,
+  template: LeafTemplate,
+): readonly Statement[] {
+  const target = { schema: table.schema, leaf: leaf.name };
+  const file = (name: string, values: TemplateValues = {}): Statement => ({
+    sql: sqlStatement(`partitions/${name}`, { ...target, ...values }),
+  });
+  return [
+    ...(template.comment === null ? [] : [file('comment_on_leaf.sql', { comment: template.comment })]),
+    ...template.options.map((option) => file('set_storage_option.sql', splitOption(option))),
+    ...template.toastOptions.map((option) => file('set_toast_option.sql', splitOption(option))),
+    ...statisticsTargets(table, leaf, template),
+  ];
+}
+
+function accessStatements(
+  table: PartitionedTable,
+  leaf: NewLeaf,
+  template: LeafTemplate,
+): readonly Statement[] {
+  return [
+    ...policyStatements(table, leaf, template),
+    ...grantStatements(qualifiedName(table.schema, leaf.name), template).map((sql) => ({ sql })),
+  ];
 }
 
 /** Splits `name=value`. */
@@ -112,8 +173,9 @@ function indexStatements(
   leaf: NewLeaf,
   template: LeafTemplate,
   taken: Set<string>,
+  finalName = leaf.name,
 ): readonly Statement[] {
-  const names = nameIndexes(leaf.name, template.indexes, taken);
+  const names = nameIndexes(finalName, template.indexes, taken);
   return [
     ...template.indexes.flatMap((index, at) => oneIndex(table, leaf, index, names[at] as string)),
     ...replicaIdentity(table, leaf, template, names),
@@ -221,16 +283,21 @@ export function policyStatement(
   };
 }
 
+/** Makes the statement that attaches a leaf. */
+export function attachStatement(table: PartitionedTable, leaf: NewLeaf): string {
+  return sqlStatement('partitions/attach_leaf.sql', {
+    parent_schema: table.schema,
+    parent: table.name,
+    schema: table.schema,
+    leaf: leaf.name,
+    lower: formatBound(leaf.range.lower, table.keyType),
+    upper: formatBound(leaf.range.upper, table.keyType),
+  });
+}
+
 function attach(table: PartitionedTable, leaf: NewLeaf, template: LeafTemplate): Statement {
   return {
-    sql: sqlStatement('partitions/attach_leaf.sql', {
-      parent_schema: table.schema,
-      parent: table.name,
-      schema: table.schema,
-      leaf: leaf.name,
-      lower: formatBound(leaf.range.lower, table.keyType),
-      upper: formatBound(leaf.range.upper, table.keyType),
-    }),
+    sql: attachStatement(table, leaf),
     // A table that references itself stands at both ends of its foreign key.
     locks: strongestLocks([
       { relation: table.qualified, mode: 'SHARE UPDATE EXCLUSIVE' },

@@ -25,7 +25,14 @@ export interface DefaultPartition {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
+  /** It holds rows itself: it is neither partitioned further nor a foreign table. */
+  readonly isPlain?: boolean;
+  /** A CHECK of ours that a killed run has left: it refuses rows of some period. */
+  readonly leftGuard?: string | null;
 }
+
+/** How the name begins of every CHECK that keeps rows of a period out of DEFAULT while its leaf is attached. */
+export const GUARD = 'sensordb_guard';
 
 /** The partitions of a table, as the catalog has them. */
 export interface Partitions {
@@ -41,6 +48,7 @@ interface PartitionRow {
   readonly plain: boolean;
   readonly bound: string;
   readonly pending: boolean;
+  readonly guard: string | null;
 }
 
 /**
@@ -52,17 +60,21 @@ interface PartitionRow {
 export async function readPartitions(session: Session, table: PartitionedTable): Promise<Partitions> {
   const { rows } = await sql<PartitionRow>`
     select c.oid, n.nspname::text as schema, c.relname::text as name,
-           c.relkind = 'r' as plain, pg_get_expr(c.relpartbound, 0) as bound, i.inhdetachpending as pending
+           c.relkind = 'r' as plain, pg_get_expr(c.relpartbound, 0) as bound, i.inhdetachpending as pending,
+           case when pg_get_expr(c.relpartbound, 0) = 'DEFAULT' then (
+             select k.conname::text from pg_constraint k
+              where k.conrelid = c.oid and k.contype = 'c' and starts_with(k.conname::text, ${GUARD}) limit 1) end as guard
       from pg_inherits i
       join pg_class c on c.oid = i.inhrelid
       join pg_namespace n on n.oid = c.relnamespace
      where i.inhparent = ${String(table.oid)}::oid and c.relispartition`.execute(session.db);
   const leaves: Leaf[] = [];
   let defaultPartition: DefaultPartition | null = null;
-  for (const { oid, schema, name, plain, bound, pending } of rows) {
+  for (const { oid, schema, name, plain, bound, pending, guard } of rows) {
     const parsed = parseBound(bound, `${schema}.${name}`);
-    if (parsed.kind === 'default') defaultPartition = { oid, schema, name };
-    else {
+    if (parsed.kind === 'default') {
+      defaultPartition = { oid, schema, name, isPlain: plain, leftGuard: guard };
+    } else {
       const state = pending ? 'detach_pending' : 'attached';
       leaves.push({ oid, schema, name, range: parsed.range, isPlain: plain, state });
     }

@@ -66,7 +66,7 @@ describe('planEnsure', () => {
       'There are 2 rows of this period in public.t_default, from 2026-03-02 to 2026-03-03.',
     );
     expect(conflict?.hint).toContain(
-      `FROM public.t_default WHERE "at" >= '2026-03-01 00:00:00+00' AND "at" < '2026-04-01 00:00:00+00'`,
+      'sensordb partitions drain --table public.t --from 2026-03-01 --until 2026-04-01',
     );
   });
 });

@@ -6,8 +6,8 @@ import { createDatabase, type TestDatabase } from './server.ts';
 export const NOW = '2026-03-10T12:00:00Z';
 
 /** Makes a database with the application's tables, one device, and a leaf for March 2026. */
-export async function liveDatabase(): Promise<TestDatabase> {
-  const database = await createDatabase();
+export async function liveDatabase(server?: string): Promise<TestDatabase> {
+  const database = await createDatabase(server === undefined ? {} : { server });
   await runMigrations(database.sql, 'public');
   await database.sql`insert into sensors_device (name, serial_number) values ('boiler', 'b-1')`;
   await database.sql.unsafe(`create table sensors_sensorreading_2026_03 partition of sensors_sensorreading

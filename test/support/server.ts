@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import postgres, { type Sql } from 'postgres';
+import type { Sql } from 'postgres';
 import { inject } from 'vitest';
+import { connectTo, withDatabase } from './connect.ts';
 
+export { connectTo } from './connect.ts';
 export { type RunningServer, startServer } from './postgres.ts';
 
 /** A database of a test's own on the server that all tests share. */
@@ -13,18 +15,34 @@ export interface TestDatabase {
   readonly sql: Sql;
   /** Gives another client with one session of its own; drop() ends it too. */
   readonly connect: () => Sql;
+  /** Ends the clients, so that others can be made after it. */
+  readonly leave: () => Promise<void>;
   /** Ends the clients and drops the database, whoever is still connected. */
   readonly drop: () => Promise<void>;
 }
 
-/** Makes a new database; with `odd`, its name holds characters that have to be quoted everywhere. */
-export async function createDatabase(options: { readonly odd?: boolean } = {}): Promise<TestDatabase> {
+interface DatabaseOptions {
+  /** Its name holds characters that have to be quoted everywhere. */
+  readonly odd?: boolean;
+  /** The server it is made on, instead of the one that all tests share. */
+  readonly server?: string;
+  /** The name of the database that it is a copy of; nobody may be connected to that one. */
+  readonly template?: string;
+}
+
+/** Makes a new database. */
+export async function createDatabase(options: DatabaseOptions = {}): Promise<TestDatabase> {
+  const server = options.server ?? inject('serverUrl');
   const unique = randomBytes(6).toString('hex');
   const name = options.odd ? `test "${unique}" 50% & wé.ird'?#/` : `test_${unique}`;
-  await onServer((sql) => sql.unsafe(`create database ${quoted(name)}`));
-  const url = withDatabase(inject('serverUrl'), name);
+  const template = quoted(options.template ?? 'template1');
+  await onServer(server, (sql) => sql.unsafe(`create database ${quoted(name)} template ${template}`));
+  const url = withDatabase(server, name);
   const sql = connectTo(url, { max: 3 });
   const clients = [sql];
+  const leave = async () => {
+    await Promise.all(clients.map((client) => client.end({ timeout: 1 })));
+  };
   return {
     url,
     name,
@@ -34,9 +52,10 @@ export async function createDatabase(options: { readonly odd?: boolean } = {}): 
       clients.push(client);
       return client;
     },
+    leave,
     drop: async () => {
-      await Promise.all(clients.map((client) => client.end({ timeout: 1 })));
-      await onServer((server) => server.unsafe(`drop database if exists ${quoted(name)} with (force)`));
+      await leave();
+      await onServer(server, (admin) => admin.unsafe(`drop database if exists ${quoted(name)} with (force)`));
     },
   };
 }
@@ -46,41 +65,11 @@ function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-async function onServer(work: (sql: Sql) => PromiseLike<unknown>): Promise<void> {
-  const sql = connectTo(inject('serverUrl'));
+async function onServer(server: string, work: (sql: Sql) => PromiseLike<unknown>): Promise<void> {
+  const sql = connectTo(server);
   try {
     await work(sql);
   } finally {
     await sql.end({ timeout: 5 });
   }
-}
-
-const URL_PARTS = /^(postgres(?:ql)?:\/\/[^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/;
-
-/** Gives the same server's URL for another database. */
-function withDatabase(url: string, name: string): string {
-  const [, authority, , query] = URL_PARTS.exec(url) ?? [];
-  if (authority === undefined) throw new Error(`Not a conninfo URL: ${url}`);
-  return `${authority}/${encodeURIComponent(name)}${query ? `?${query}` : ''}`;
-}
-
-/** Opens a client for a conninfo URL, as the tests need it: in UTC, silent, of one session unless told. */
-export function connectTo(url: string, options: { readonly max?: number } = {}): Sql {
-  const [, authority = '', database = '', query = ''] = URL_PARTS.exec(url) ?? [];
-  // WHATWG URLs refuse a user without a host, which a socket's URL has.
-  const whole = /[@/]$/.test(authority) ? `${authority}localhost` : authority;
-  const { hostname, port, username, password } = new URL(whole);
-  const parameters = new URLSearchParams(query);
-  return postgres({
-    host: parameters.get('host') ?? hostname,
-    port: Number(parameters.get('port') ?? (port || 5432)),
-    user: decodeURIComponent(parameters.get('user') ?? username),
-    password: decodeURIComponent(parameters.get('password') ?? password),
-    database: decodeURIComponent(database),
-    ssl: parameters.get('sslmode') === 'require' ? 'require' : false,
-    max: options.max ?? 1,
-    max_lifetime: null,
-    onnotice: () => {},
-    connection: { TimeZone: 'UTC', application_name: 'sensordb-test' },
-  });
 }

@@ -1,0 +1,152 @@
+import type { PartitionedTable } from '../db/catalog.ts';
+import { qualifiedName } from '../db/quote.ts';
+import type { Instant } from '../time/instant.ts';
+import { type Interval, periodCeiling, periodStart } from '../time/periods.ts';
+import { compare } from './coverage.ts';
+import type { DefaultScan } from './default-scan.ts';
+import type { DefaultGroup, DrainFacts, Sane } from './drain-read.ts';
+import { type DrainRequest, notAfterOf } from './drain-request.ts';
+import type { DrainWay } from './drain-steps.ts';
+import type { Conflict, DefaultRows, DrainedLeaf } from './ensure-plan.ts';
+import type { DefaultPartition } from './read.ts';
+
+/** Rows that stay in DEFAULT, and why. */
+export interface LeftRows {
+  /** Null: no such end. */
+  readonly lower: Instant | null;
+  readonly upper: Instant | null;
+  readonly reason: 'out_of_range' | 'infinite' | 'null_key';
+  readonly rows: DefaultRows;
+}
+
+/** Gives the range in which a partition may exist: all periods of an interval that lie in what was asked, even in part. */
+export function saneRange(request: DrainRequest, interval: Interval, now: Instant): Sane {
+  // A period is sane when it ends after the first instant and begins before the second.
+  const lower = periodStart(request.notBefore, interval);
+  const upper = periodCeiling(notAfterOf(request, now), interval);
+  return { lower, upper: upper > lower ? upper : lower };
+}
+
+/** Lists the beginnings of the periods that have rows and were asked for, in ascending order. */
+export function askedPeriods(
+  groups: readonly DefaultGroup[],
+  request: DrainRequest,
+  interval: Interval,
+): readonly Instant[] {
+  const from = request.from === null ? null : periodStart(request.from, interval);
+  const until = request.until === null ? null : periodCeiling(request.until, interval);
+  return groups
+    .flatMap(({ start }) => (start === null ? [] : [start]))
+    .filter((start) => (from === null || start >= from) && (until === null || start < until))
+    .toSorted(compare);
+}
+
+/** Lists the rows that no partition should exist for, as far as they were asked for. */
+export function leftRows(
+  groups: readonly DefaultGroup[],
+  { from, until }: DrainRequest,
+  sane: Sane,
+): readonly LeftRows[] {
+  return groups.flatMap(({ kind, rows }): readonly LeftRows[] => {
+    switch (kind) {
+      case 'period':
+        return [];
+      case 'too_early':
+        return from === null ? [{ lower: null, upper: sane.lower, reason: 'out_of_range', rows }] : [];
+      case 'too_late':
+        return until === null ? [{ lower: sane.upper, upper: null, reason: 'out_of_range', rows }] : [];
+      default:
+        return from === null && until === null ? [{ lower: null, upper: null, reason: kind, rows }] : [];
+    }
+  });
+}
+
+/** What is done about the triggers on DEFAULT and about its size: a way, or a conflict for every period. */
+export type Judgement =
+  | { readonly way: DrainWay; readonly conflict: null }
+  | { readonly way: null; readonly conflict: Omit<Conflict, 'range'> };
+
+/** Decides whether and how rows can be moved out of DEFAULT; pure. */
+export function judgeDrain(
+  table: PartitionedTable,
+  defaultPartition: DefaultPartition,
+  facts: DrainFacts,
+  scan: DefaultScan | null,
+  guardDefault: boolean,
+): Judgement {
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  const refuse = (reason: Conflict['reason'], message: string, hint: string): Judgement => ({
+    way: null,
+    conflict: { reason, message, hint },
+  });
+  if (defaultPartition.isPlain === false) {
+    return refuse(
+      'default_not_plain',
+      `${relation} is partitioned further or a foreign table.`,
+      `Move its rows by hand, or detach it from ${table.qualified} first.`,
+    );
+  }
+  if (facts.publications.length > 0) {
+    const [publication] = facts.publications;
+    return refuse(
+      'published',
+      `${facts.publications.join(', ')} would send subscribers that rows were deleted from ${relation}, and not that they are in a new leaf.`,
+      `Stop publishing deletes for the time: ALTER PUBLICATION ${publication} SET (publish = 'insert, update'), drain, set it back, and refresh the subscriptions.`,
+    );
+  }
+  const fires = facts.triggers.length + facts.foreignKeys.length > 0;
+  if (facts.alwaysFiring.length > 0) {
+    return refuse(
+      'triggers_would_fire',
+      `${facts.alwaysFiring.join(', ')} on ${relation} fires even for a session of role replica.`,
+      `Let it not: ALTER TABLE ${relation} ENABLE TRIGGER …; then run this again.`,
+    );
+  }
+  if (fires && !facts.mayBeReplica) return refuseTriggers(relation, facts, refuse);
+  if (scan !== null && !guardDefault) return { way: null, conflict: tooLarge(relation, scan, null) };
+  return { way: { asReplica: fires, guarded: scan !== null }, conflict: null };
+}
+
+function refuseTriggers(
+  relation: string,
+  { foreignKeys, triggers }: DrainFacts,
+  refuse: (reason: Conflict['reason'], message: string, hint: string) => Judgement,
+): Judgement {
+  const grant =
+    'Run it as a superuser, or (from PostgreSQL 15 on) GRANT SET ON PARAMETER session_replication_role to the role: then they do not fire.';
+  return foreignKeys.length > 0
+    ? refuse(
+        'referenced',
+        `Moving rows out of ${relation} would fire the triggers of ${foreignKeys.join(', ')} as if they were deleted.`,
+        grant,
+      )
+    : refuse(
+        'triggers_would_fire',
+        `Moving rows out of ${relation} would fire ${triggers.join(', ')} as if they were deleted.`,
+        grant,
+      );
+}
+
+/** Makes the conflict of a DEFAULT that ATTACH would scan for too long while everybody waits. */
+export function tooLarge(
+  relation: string,
+  { rows, milliseconds, limitMs }: DefaultScan,
+  drain: string | null,
+): Omit<Conflict, 'range'> {
+  const found = rows === null ? 'its many rows' : `its ${rows.toLocaleString('en')} rows`;
+  const took = `${rows === null ? 'more than ' : ''}${Math.round(milliseconds)} ms`;
+  const first = drain === null ? '' : `Empty it first: ${drain}; or allow `;
+  return {
+    reason: 'default_too_large',
+    message: `ATTACH scans ${relation} while everybody waits: reading ${found} took ${took}, and ${limitMs} ms are allowed.`,
+    hint: `${first}${drain === null ? 'Allow ' : ''}--guard-default, which refuses rows of that period for the moment; or a longer --lock-timeout.`,
+  };
+}
+
+/** Repeats a conflict for each period that it concerns. */
+export function forEach(
+  leaves: readonly Pick<DrainedLeaf, 'range'>[],
+  conflict: Omit<Conflict, 'range'>,
+): readonly Conflict[] {
+  return leaves.map(({ range }) => ({ ...conflict, range }));
+}

@@ -1,0 +1,138 @@
+import { failure } from '../cli/errors.ts';
+import { printable } from '../cli/table.ts';
+import type { RunOptions } from '../db/budget.ts';
+import type { PartitionedTable } from '../db/catalog.ts';
+import { qualifiedName } from '../db/quote.ts';
+import { runTransaction } from '../db/run-steps.ts';
+import { type Session, uninterrupted } from '../db/session.ts';
+import { sqlStatement } from '../db/sql-files.ts';
+import type { Step } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
+import type { PreparedMove } from './drain.ts';
+import { copyInBatches, dropUnfinished, pagesFor } from './drain-aside.ts';
+import { type LastResult, runLast } from './drain-last.ts';
+import { readUnfinished, type Unfinished } from './drain-read.ts';
+import { guardSteps, guardTarget } from './guard.ts';
+import type { DefaultPartition } from './read.ts';
+
+/** How often the copying of one period is begun anew before it is given up: somebody rewrites DEFAULT over and over. */
+const MOST_BEGINNINGS = 3;
+
+/** How often the copies are brought up to date before the last transaction takes the rest, however much it is. */
+const MOST_CATCH_UPS = 5;
+
+/** What a run of moves is told, and tells. */
+export interface MoveOptions {
+  readonly run: RunOptions;
+  readonly batchRows: number;
+  readonly update: (text: string) => void;
+}
+
+/** Moves one period into its leaf; gives the number of its rows. What is left of an earlier run is carried on. */
+export async function runMove(
+  session: Session,
+  prepared: PreparedMove,
+  options: MoveOptions,
+): Promise<number> {
+  const { move, steps, leaf } = prepared;
+  let begun: Unfinished | null = prepared.unfinished;
+  for (let beginnings = 0; beginnings < MOST_BEGINNINGS; beginnings += 1) {
+    if (begun !== null && !begun.isIntact) begun = await abandon(session, move.table, begun, options);
+    if (begun === null) await runTransaction(session, steps.begin, options.run);
+    const isCopied = begun?.state === 'indexed' || (await copyRows(session, prepared, options));
+    const result = isCopied ? await changeOver(session, prepared, options) : ({ kind: 'stale' } as const);
+    if (result.kind === 'moved') return result.rows;
+    begun = await findBegun(session, prepared);
+    if (begun !== null) begun = await abandon(session, move.table, begun, options);
+  }
+  throw failure(
+    'default_rewritten',
+    `${qualifiedName(move.default.schema, move.default.name)} changes faster than ${leaf.name} can be copied.`,
+    {
+      object: qualifiedName(move.default.schema, move.default.name),
+      hint: 'VACUUM FULL, CLUSTER or TRUNCATE rewrites it, or somebody writes into the table of copies. Run this again when that is over.',
+    },
+  );
+}
+
+/** Copies and indexes; tells whether it came through, or has to begin anew. */
+async function copyRows(
+  session: Session,
+  { move, leaf, steps }: PreparedMove,
+  { run, batchRows, update }: MoveOptions,
+): Promise<boolean> {
+  update(`Copying the rows of ${leaf.name}`);
+  const pages = await pagesFor(session, move, leaf.rows.count, batchRows);
+  const copied = await copyInBatches(session, move, pages, run, (share) =>
+    update(`Copying the rows of ${leaf.name} (${Math.floor(share * 100)} %)`),
+  );
+  if (copied === 'stale') return false;
+  await runTransaction(session, steps.index, run);
+  return true;
+}
+
+async function abandon(
+  session: Session,
+  table: PartitionedTable,
+  begun: Unfinished,
+  { run }: MoveOptions,
+): Promise<null> {
+  await dropUnfinished(session, table.schema, begun, run);
+  return null;
+}
+
+async function findBegun(session: Session, { move }: PreparedMove): Promise<Unfinished | null> {
+  const all = await reading(session, () => readUnfinished(session, move.table, move.default));
+  return all.find(({ name }) => name === move.aside) ?? null;
+}
+
+async function changeOver(
+  session: Session,
+  prepared: PreparedMove,
+  options: MoveOptions,
+): Promise<LastResult> {
+  const { steps, leaf, move } = prepared;
+  options.update(`Attaching ${leaf.name}`);
+  if (steps.guard.length > 0) await runTransaction(session, steps.guard, options.run);
+  try {
+    for (let catchUps = 0; ; catchUps += 1) {
+      const result = await runLast(session, move, steps, catchUps < MOST_CATCH_UPS, options.run);
+      if (result.kind === 'stale') await removeGuard(session, prepared, options.run);
+      if (result.kind !== 'behind') return result;
+      await runTransaction(session, steps.catchUp, options.run);
+    }
+  } catch (thrown) {
+    // It refuses live rows: it must not stay, whatever has happened.
+    await removeGuard(uninterrupted(session), prepared, options.run).catch(() => {});
+    throw thrown;
+  }
+}
+
+async function removeGuard(session: Session, { steps, move }: PreparedMove, run: RunOptions): Promise<void> {
+  if (steps.guard.length === 0) return;
+  await runTransaction(session, guardSteps(move.table, move.default, move.leaf).drop, run);
+}
+
+/** Makes the steps that clean up when periods were moved: forgets what was copied where, and vacuums DEFAULT. */
+export function afterMoves(defaultPartition: DefaultPartition): {
+  readonly forget: readonly Step[];
+  readonly vacuum: Step;
+} {
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  return {
+    forget: [
+      {
+        title: 'Forget which rows were copied where',
+        sql: sqlStatement('partitions/drain_forget.sql', {}),
+        transaction: 1,
+        locks: [],
+      },
+    ],
+    vacuum: {
+      title: `Vacuum ${printable(relation)}`,
+      sql: sqlStatement('partitions/vacuum_default.sql', guardTarget(defaultPartition)),
+      transaction: null,
+      locks: [{ relation, mode: 'SHARE UPDATE EXCLUSIVE' }],
+    },
+  };
+}

@@ -1,0 +1,220 @@
+import type { SensordbError } from '../cli/errors.ts';
+import { toSensordbError } from '../cli/output.ts';
+import type { PartitionedTable } from '../db/catalog.ts';
+import { runTransaction } from '../db/run-steps.ts';
+import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
+import type { Step } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
+import type { Interval } from '../time/periods.ts';
+import type { Scene } from './change.ts';
+import { compare } from './coverage.ts';
+import { type PreparedMove, type PreparedMoves, prepareMoves } from './drain.ts';
+import { dropUnfinished } from './drain-aside.ts';
+import { askedPeriods, type LeftRows, leftRows, saneRange } from './drain-plan.ts';
+import { readDefaultGroups, readDrainFacts } from './drain-read.ts';
+import type { DrainRequest } from './drain-request.ts';
+import { afterMoves, type MoveOptions, runMove } from './drain-run.ts';
+import { readRowsInTheWay } from './ensure.ts';
+import { type Conflict, type DrainedLeaf, planEnsure, refusedByServer } from './ensure-plan.ts';
+import { readTakenNames } from './ensure-read.ts';
+import { inferInterval, sketchPeriods } from './ensure-sketch.ts';
+import { leftGuardSteps } from './guard.ts';
+import {
+  type Quarantine,
+  quarantineCreateSteps,
+  quarantineSteps,
+  readQuarantine,
+  runQuarantine,
+} from './quarantine.ts';
+import { type Partitions, readPartitions } from './read.ts';
+
+/** What is to be done with the rows of DEFAULT. */
+export interface PreparedDrain {
+  readonly table: PartitionedTable;
+  readonly partitions: Partitions;
+  readonly interval: Interval | null;
+  readonly moves: PreparedMoves;
+  readonly conflicts: readonly Conflict[];
+  readonly left: readonly LeftRows[];
+  readonly quarantine: {
+    readonly to: Quarantine;
+    readonly create: readonly Step[];
+    readonly batch: readonly Step[];
+    /** What `--dry-run` shows for all batches. */
+    readonly all: readonly Step[];
+  } | null;
+  /** Null without DEFAULT. */
+  readonly defaultRows: number | null;
+}
+
+const NO_MOVES: PreparedMoves = { moves: [], conflicts: [], abandoned: [] };
+
+/** Reads and plans a drain: which rows go into which leaves, which stay, and by which SQL; changes nothing. */
+export async function prepareDrain(scene: Scene, request: DrainRequest): Promise<PreparedDrain> {
+  const { session, table, now, run } = scene;
+  const partitions = await reading(session, () => readPartitions(session, table));
+  const nothing = { table, partitions, moves: NO_MOVES, conflicts: [], left: [], quarantine: null };
+  const { default: from } = partitions;
+  if (from === null) return { ...nothing, interval: request.interval, defaultRows: null };
+  const interval = request.interval ?? inferInterval(table.name, partitions.leaves);
+  const sane = saneRange(request, interval, now);
+  const groups = await readDefaultGroups(session, table, from, interval, sane, run);
+  const starts = askedPeriods(groups, request, interval);
+  const sketch = sketchPeriods(table, partitions.leaves, starts, interval);
+  const taken = await reading(session, () => readTakenNames(session, table));
+  const rows =
+    sketch.holes.length === 0
+      ? new Map()
+      : await readRowsInTheWay(session, table, partitions, sketch.holes, run);
+  const holes = sketch.holes.filter(({ range }) => rows.has(range.lower));
+  const plan = planEnsure(
+    table,
+    { interval, range: { lower: 0n, upper: 0n }, existing: sketch.existing, holes },
+    partitions,
+    { taken, defaultRows: rows },
+    true,
+  );
+  const moves = await prepareMoves(session, table, partitions, from, plan.drain, taken, request, run);
+  const left = leftRows(groups, request, sane);
+  return {
+    table,
+    partitions,
+    interval,
+    moves,
+    conflicts: [...plan.conflicts, ...moves.conflicts].toSorted((a, b) =>
+      compare(a.range.lower, b.range.lower),
+    ),
+    left,
+    quarantine: left.length === 0 ? null : await prepareQuarantine(scene, request, partitions, left, sane),
+    defaultRows: groups.reduce((sum, { rows: { count } }) => sum + count, 0),
+  };
+}
+
+async function prepareQuarantine(
+  { session, table }: Scene,
+  request: DrainRequest,
+  { default: from }: Partitions,
+  left: readonly LeftRows[],
+  sane: ReturnType<typeof saneRange>,
+): Promise<PreparedDrain['quarantine']> {
+  const { quarantine } = request;
+  if (from === null || quarantine === null) return null;
+  return await reading(session, async () => {
+    const to = await readQuarantine(session, table, quarantine);
+    const { columns } = await readDrainFacts(session, table, from);
+    const steps = (batch: number | null) => quarantineSteps(table, from, to, columns, left, sane, batch);
+    return {
+      to,
+      create: quarantineCreateSteps(table, to),
+      batch: steps(request.batchRows),
+      all: steps(null),
+    };
+  });
+}
+
+/** What a drain came to. */
+export interface DrainResult {
+  readonly drained: readonly { readonly leaf: DrainedLeaf; readonly rows: number }[];
+  readonly conflicts: readonly Conflict[];
+  readonly left: readonly LeftRows[];
+  /** Null when nothing was to be quarantined. */
+  readonly quarantined: number | null;
+  readonly defaultRows: number | null;
+  /** What ended it before its time; what is drained stands all the same. */
+  readonly error: SensordbError | null;
+}
+
+/** Carries a drain out, period by period; never throws for what one of them came to. */
+export async function runDrain(
+  prepared: PreparedDrain,
+  scene: Scene,
+  request: DrainRequest,
+): Promise<DrainResult> {
+  const { session, run, update } = scene;
+  const { partitions, quarantine, left } = prepared;
+  const options: MoveOptions = { run, batchRows: request.batchRows, update };
+  let error: SensordbError | null = null;
+  let moved: MovedPeriods = { drained: [], conflicts: [], error: null };
+  let quarantined: number | null = null;
+  try {
+    await cleanUp(session, prepared, options);
+    moved = await runMoves(session, prepared.moves.moves, options);
+    error = moved.error;
+    if (error === null && quarantine !== null) {
+      update(`Moving rows into ${quarantine.to.name}`);
+      quarantined = await runQuarantine(session, quarantine.create, quarantine.batch, run);
+    }
+    if (partitions.default !== null && moved.drained.length > 0) {
+      const { forget, vacuum } = afterMoves(partitions.default);
+      await runTransaction(session, forget, run);
+      update(vacuum.title);
+      await session.run(vacuum.sql);
+    }
+  } catch (thrown) {
+    error ??= toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+  }
+  const gone = moved.drained.reduce((sum, { rows }) => sum + rows, 0) + (quarantined ?? 0);
+  return {
+    drained: moved.drained,
+    conflicts: [...prepared.conflicts, ...moved.conflicts],
+    left: quarantined === null ? left : [],
+    quarantined,
+    defaultRows: prepared.defaultRows === null ? null : Math.max(0, prepared.defaultRows - gone),
+    error,
+  };
+}
+
+/** Removes what earlier runs left that is of no use, a guard first: it refuses live rows. */
+async function cleanUp(
+  session: Session,
+  { table, partitions, moves }: PreparedDrain,
+  { run }: MoveOptions,
+): Promise<void> {
+  const guard = leftGuardSteps(partitions.default);
+  if (guard.length > 0) await runTransaction(session, guard, run);
+  for (const unfinished of moves.abandoned) await dropUnfinished(session, table.schema, unfinished, run);
+}
+
+interface MovedPeriods {
+  readonly drained: DrainResult['drained'];
+  readonly conflicts: readonly Conflict[];
+  readonly error: SensordbError | null;
+}
+
+/** Moves periods one after the other; a conflict over one does not stop the others, a failure does. */
+export async function runMoves(
+  session: Session,
+  moves: readonly PreparedMove[],
+  options: MoveOptions,
+): Promise<MovedPeriods> {
+  const drained: { leaf: DrainedLeaf; rows: number }[] = [];
+  const conflicts: Conflict[] = [];
+  for (const prepared of moves) {
+    const { leaf } = prepared;
+    try {
+      drained.push({ leaf, rows: await runMove(session, prepared, options) });
+    } catch (thrown) {
+      const conflict = session.signal.aborted ? null : asConflict(leaf, thrown);
+      if (conflict === null) {
+        const error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+        return { drained, conflicts, error };
+      }
+      conflicts.push(conflict);
+    }
+  }
+  return { drained, conflicts, error: null };
+}
+
+function asConflict({ range }: DrainedLeaf, thrown: unknown): Conflict | null {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  switch (sqlstateOf(thrown)) {
+    case SQLSTATE.invalidObjectDefinition:
+      return refusedByServer(range, 'overlap', message);
+    case SQLSTATE.duplicateTable:
+    case SQLSTATE.duplicateObject:
+      return refusedByServer(range, 'name_taken', message);
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,82 @@
+import type { Warning } from '../cli/output.ts';
+import { printable } from '../cli/table.ts';
+import type { PartitionedTable } from '../db/catalog.ts';
+import { qualifiedName } from '../db/quote.ts';
+import { sqlStatement } from '../db/sql-files.ts';
+import type { Step, StepLock } from '../db/step.ts';
+import { formatBound } from '../time/instant.ts';
+import type { NewLeaf } from './ensure-plan.ts';
+import { type DefaultPartition, GUARD } from './read.ts';
+
+/** The steps around the making of one leaf under a guard. */
+export interface GuardSteps {
+  readonly add: readonly Step[];
+  readonly validate: readonly Step[];
+  readonly drop: readonly Step[];
+}
+
+/** Names DEFAULT as the SQL files want it. */
+export function guardTarget({ schema, name }: DefaultPartition) {
+  return { default_schema: schema, default: name };
+}
+
+/**
+ * Makes the steps of a CHECK on DEFAULT that refuses rows of a period, so that ATTACH need not scan it under a strong lock.
+ *
+ * PostgreSQL takes the CHECK as the proof that no row of DEFAULT belongs into the new leaf (14 to 18). From the first
+ * step to the last, live rows of that very period are refused (23514).
+ */
+export function guardSteps(
+  table: PartitionedTable,
+  defaultPartition: DefaultPartition,
+  leaf: NewLeaf,
+): GuardSteps {
+  const target = { ...guardTarget(defaultPartition), constraint: GUARD };
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  const title = `Guard ${printable(relation)} for ${printable(leaf.name)}`;
+  const one = (file: string, values: Readonly<Record<string, string>>, mode: StepLock['mode']) => [
+    {
+      title,
+      sql: sqlStatement(`partitions/${file}`, { ...target, ...values }),
+      transaction: 1,
+      locks: [{ relation, mode }],
+    },
+  ];
+  const range = {
+    key: table.key,
+    lower: formatBound(leaf.range.lower, table.keyType),
+    upper: formatBound(leaf.range.upper, table.keyType),
+  };
+  return {
+    add: one('guard_add.sql', range, 'ACCESS EXCLUSIVE'),
+    validate: one('guard_validate.sql', {}, 'SHARE UPDATE EXCLUSIVE'),
+    drop: one('guard_drop.sql', {}, 'ACCESS EXCLUSIVE'),
+  };
+}
+
+/** Makes the step that removes a guard which a killed run has left; none if there is none. */
+export function leftGuardSteps(defaultPartition: DefaultPartition | null): readonly Step[] {
+  if (defaultPartition?.leftGuard == null) return [];
+  const { schema, name, leftGuard } = defaultPartition;
+  const relation = qualifiedName(schema, name);
+  return [
+    {
+      title: `Remove the guard that an interrupted run left on ${printable(relation)}`,
+      sql: sqlStatement('partitions/guard_drop.sql', {
+        ...guardTarget(defaultPartition),
+        constraint: leftGuard,
+      }),
+      transaction: 1,
+      locks: [{ relation, mode: 'ACCESS EXCLUSIVE' }],
+    },
+  ];
+}
+
+/** Says that live rows were, or will be, refused. */
+export function guardWarning(defaultPartition: DefaultPartition, leaves: readonly NewLeaf[]): Warning {
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  return {
+    code: 'default_guarded',
+    message: `${relation} refused rows (SQLSTATE 23514) of ${leaves.map(({ name }) => name).join(', ')} from the time a guard was put on it until the leaf was attached.`,
+  };
+}
