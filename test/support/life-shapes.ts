@@ -184,8 +184,8 @@ export const SHAPES: readonly Shape[] = [
       create function noted() returns trigger language plpgsql as 'begin return new; end';
       create trigger noted before insert on t for each row execute function noted();
       comment on table t_2025_01 is 'the first';
-      create policy mine on t_2025_01 using (id = 1); alter table t_2025_01 enable row level security;
-      alter table t_2025_01 alter label set statistics 7; alter table t_2025_01 alter label set storage external`,
+      create policy mine on t using (id = 1); alter table t enable row level security;
+      alter table t alter label set statistics 7; alter table t_2025_01 alter label set storage external`,
     table: 't',
     leaves: ['t_2025_01', 't_2025_02'],
     strays: { insert: `insert into t values (3, '2024-12-31 23:00+00', 'z')`, leaf: 't_2024_12' },
