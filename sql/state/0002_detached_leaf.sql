@@ -13,6 +13,7 @@ create table sensordb.detached_leaf (
   state text not null check (state in ('detaching', 'detached', 'attached', 'dropped')),
   target_schema text,
   check_name text,
+  own_checks text[] not null default '{}',
   publications jsonb not null default '[]',
   detached_at timestamptz not null default clock_timestamp(),
   detached_by text not null default session_user,
@@ -44,6 +45,9 @@ comment on column sensordb.detached_leaf.target_schema is
 
 comment on column sensordb.detached_leaf.check_name is
   'The CHECK constraint on its bounds, which spares ATTACH the scan.';
+
+comment on column sensordb.detached_leaf.own_checks is
+  'The CHECK constraints that it had before, none of which is for an attach to drop.';
 
 comment on column sensordb.detached_leaf.publications is
   'Publications that it was a member of by itself, with column list and row filter, and that it left.';

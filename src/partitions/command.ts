@@ -2,6 +2,8 @@ import { type Command, Option } from 'commander';
 import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
+import { declareAttach } from './attach-declare.ts';
+import { declareDetach } from './detach-declare.ts';
 import { declareDrain } from './drain-declare.ts';
 import { declareDrop } from './drop-declare.ts';
 import type { EnsureOptions } from './ensure-request.ts';
@@ -15,6 +17,8 @@ export function declarePartitions(program: Command, invoke: Invoke): void {
     .description('look at the partitions of a table, and make those that are missing');
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
+  declareDetach(partitions, invoke);
+  declareAttach(partitions, invoke);
   declareDrop(partitions, invoke);
   declareDrain(partitions, invoke);
   declareRepair(partitions, invoke);

@@ -29,8 +29,11 @@ export interface DetachedLeaf {
   readonly state: 'detaching' | 'detached';
   /** It is a partition of the table, still or again. */
   readonly isAttached: boolean;
+  /** Where it was, and where an attach puts it back. */
+  readonly homeSchema: string;
   /** Where the detach is to move it; null leaves it where it is. */
   readonly targetSchema: string | null;
+  /** The CHECK on its bounds that the detach left on it; null when there is none (any more). */
   readonly checkName: string | null;
   /** Whether that CHECK is there and validated. */
   readonly checkIsValid: boolean;
@@ -49,11 +52,12 @@ type DetachedRow = Omit<DetachedLeaf, 'range' | 'detachedAt'> & {
  * Reads the leaves that were detached from a table, in the order of their lower bounds; none before the first detach.
  *
  * A leaf is known by its OID and its name together: what only has the name, or an OID that was used again, is another
- * table. Two queries at most; waits for no lock.
+ * table. Two queries at most; waits for no lock. With an OID it reads that leaf alone.
  */
 export async function readDetached(
   session: Session,
   table: PartitionedTable,
+  leafOid: number | null = null,
 ): Promise<readonly DetachedLeaf[]> {
   const { rows: known } = await sql<{ isThere: boolean }>`
     select to_regclass('sensordb.detached_leaf') is not null as "isThere"`.execute(session.db);
@@ -62,15 +66,21 @@ export async function readDetached(
     select d.id::text as id, c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'r' as "isPlain",
            d.lower_bound::text as lower, d.upper_bound::text as upper, d.bound, d.state,
            coalesce(i.inhparent = d.parent_oid, false) as "isAttached",
-           d.target_schema as "targetSchema", d.check_name as "checkName",
+           d.leaf_schema as "homeSchema", d.target_schema as "targetSchema", k.conname::text as "checkName",
            coalesce(k.convalidated, false) as "checkIsValid", d.publications,
            d.detached_at::text as "detachedAt", d.detached_by as "detachedBy"
       from sensordb.detached_leaf d
       join pg_class c on c.oid = d.leaf_oid and c.relname = d.leaf_name
       join pg_namespace n on n.oid = c.relnamespace
       left join pg_inherits i on i.inhrelid = c.oid
-      left join pg_constraint k on k.conrelid = c.oid and k.conname = d.check_name and k.contype = 'c'
+      left join lateral (
+        -- DETACH CONCURRENTLY chooses the name itself: until it is noted, the CHECK is the one that was not there before.
+        select o.conname, o.convalidated from pg_constraint o
+         where o.conrelid = c.oid and o.contype = 'c'
+           and (o.conname = d.check_name or d.check_name is null and o.conname <> all (d.own_checks))
+         order by o.oid limit 1) k on true
      where d.parent_oid = ${String(table.oid)}::oid and d.state in ('detaching', 'detached')
+       and (${leafOid}::text is null or d.leaf_oid = ${leafOid}::text::oid)
      order by d.lower_bound, d.leaf_name`.execute(session.db);
   return rows.map(({ lower, upper, detachedAt, ...row }) => ({
     ...row,

@@ -1,0 +1,86 @@
+import type { Context } from '../cli/context.ts';
+import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
+import type { Outcome } from '../cli/output.ts';
+import { printable } from '../cli/table.ts';
+import { changePartitions, type Scene } from './change.ts';
+import { type PreparedDetach, prepareDetach } from './detach.ts';
+import { renderDetach } from './detach-render.ts';
+import { type DetachOptions, parseDetachRequest } from './detach-request.ts';
+import type { Refusal } from './gate.ts';
+import { type Failure, refusedByPlan, worstFailure } from './leaf-failures.ts';
+import { type LeafTask, runTasks, type TaskResult } from './leaf-tasks.ts';
+import { stepsOf } from './leaf-work.ts';
+
+/** Runs `partitions detach`. */
+export async function detachCommand(
+  context: Context,
+  options: DetachOptions,
+  names: readonly string[],
+): Promise<Outcome> {
+  const request = parseDetachRequest(options, names);
+  const { olderThan, before, intoSchema, yes, gate } = options;
+  return await changePartitions<PreparedDetach>(context, options, {
+    command: 'partitions detach',
+    arguments: { names, olderThan, before, intoSchema, yes, noGate: !gate },
+    logged: ['detached', 'finalized', 'refused', 'overridden'],
+    prepare: ({ session, table, now, run }) => prepareDetach(session, table, request, now, run),
+    hasWork: ({ tasks }) => tasks.length > 0,
+    preview,
+    carryOut,
+  });
+}
+
+async function carryOut(prepared: PreparedDetach, scene: Scene): Promise<Outcome> {
+  const { session, table, run, update } = scene;
+  let count = 0;
+  const result = await runTasks(session, table, prepared.tasks, run, ({ leaf }) => {
+    count += 1;
+    update(`Detaching ${leaf.name} (${count} of ${prepared.tasks.length})`);
+  });
+  return outcomeOf(prepared, result, scene);
+}
+
+function preview(prepared: PreparedDetach, scene: Scene) {
+  const { tasks, refused, warnings } = prepared;
+  return {
+    work: tasks.map(({ first, rest }) => stepsOf([...first, ...rest])),
+    outcome: outcomeOf(prepared, { done: tasks, failed: [], error: null, changed: false }, scene),
+    notes: [...warnings.map(({ message }) => `-- ${printable(message)}\n`), ...refused.map(noteOf)].join(''),
+    concerns: tasks.map(({ leaf }) => leaf.oid),
+  };
+}
+
+function noteOf({ name, message, hint }: Refusal): string {
+  return `-- refused: ${printable(name)}: ${printable(message)}\n--   ${printable(hint)}\n`;
+}
+
+const namesOf = (tasks: readonly LeafTask[], ...kinds: readonly LeafTask['kind'][]) =>
+  tasks.filter(({ kind }) => kinds.includes(kind)).map(({ leaf }) => leaf.name);
+
+function outcomeOf(prepared: PreparedDetach, result: TaskResult, { table, warnings }: Scene): Outcome {
+  const { already, overridden, request } = prepared;
+  const failures: readonly Failure[] = [...prepared.refused.map(refusedByPlan), ...result.failed];
+  const codes: ExitCode[] = [
+    ...failures.map(({ exitCode }) => exitCode),
+    result.error?.exitCode ?? EXIT.done,
+  ];
+  const exitCode = worstExitCode(codes);
+  const data = {
+    table: { schema: table.schema, name: table.name },
+    detached: namesOf(result.done, 'detach', 'finalize', 'complete'),
+    refused: failures.map(({ name, reason, message, hint }) => ({ name, reason, message, hint })),
+    finalized: namesOf(result.done, 'finalize'),
+    moved: namesOf(result.done, 'move'),
+    already,
+    intoSchema: request.intoSchema,
+    overridden: overridden.map(({ name, reason }) => ({ name, reason })),
+  };
+  return {
+    exitCode,
+    changed: result.changed,
+    data,
+    warnings: [...warnings, ...prepared.warnings],
+    error: (result.error ?? worstFailure(failures, exitCode))?.facts ?? null,
+    render: (style) => renderDetach(style, { table, tasks: result.done, refused: data.refused, already }),
+  };
+}

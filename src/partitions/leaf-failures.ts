@@ -1,0 +1,97 @@
+import { SensordbError } from '../cli/errors.ts';
+import { EXIT, type ExitCode } from '../cli/exit-codes.ts';
+import { isServerError, SQLSTATE } from '../db/sqlstate.ts';
+import type { Refusal } from './gate.ts';
+import type { LeafState } from './leaf-facts.ts';
+import type { LeafTask } from './leaf-tasks.ts';
+import { BLOCKED, exitCodeOf, refusalOf } from './refusals.ts';
+
+/** A leaf whose work was not done, or not to its end, and the exit code that this asks for. */
+export interface Failure extends Refusal {
+  readonly exitCode: ExitCode;
+}
+
+/** Tells what a failed task means: blocked, refused, a conflict, or a failure; `state` is what the leaf is now. */
+export function failureOf(task: LeafTask, error: SensordbError, state: LeafState | null): Failure {
+  const { name } = task.leaf;
+  const { message, hint } = error.facts;
+  const halfway = describeHalfway(task, state);
+  return {
+    name,
+    message: `${message}${halfway}`,
+    hint: hint ?? 'Run this again.',
+    ...verdictOf(task, error),
+    ...(halfway === ''
+      ? {}
+      : { hint: 'Let what stands in the way end, or give more time with --wait, and run this again.' }),
+  };
+}
+
+type Verdict = Pick<Failure, 'reason' | 'exitCode'> & { readonly hint?: string };
+
+function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
+  const { exitCode, facts } = error;
+  const shared = refusalOf(leaf.name, error);
+  if (shared !== null) return { reason: shared.reason, hint: shared.hint, exitCode: exitCodeOf(shared) };
+  switch (facts.sqlstate) {
+    case SQLSTATE.checkViolation:
+      return checkViolation(kind, error);
+    case SQLSTATE.invalidObjectDefinition:
+      return kind === 'attach'
+        ? {
+            reason: 'overlap',
+            exitCode: EXIT.no,
+            hint: 'Somebody else made a leaf of that time. See: sensordb partitions list.',
+          }
+        : { reason: facts.code, exitCode };
+    case SQLSTATE.objectNotInPrerequisiteState:
+      // Another leaf is "detach pending", or there is a DEFAULT partition by now: the next try works on what is there.
+      return kind === 'detach'
+        ? { reason: BLOCKED, exitCode: EXIT.busy, hint: 'Run this again: it works on what is there by then.' }
+        : { reason: facts.code, exitCode };
+    default:
+      return { reason: facts.code, exitCode };
+  }
+}
+
+/** A violated CHECK has a name; the constraint of a DEFAULT partition has none. */
+function checkViolation(kind: LeafTask['kind'], error: SensordbError): Verdict {
+  const { cause } = error;
+  const isNamed = isServerError(cause) && cause.constraint_name !== undefined;
+  return isNamed
+    ? {
+        reason: 'rows_outside_bounds',
+        exitCode: kind === 'attach' ? EXIT.no : EXIT.refused,
+        hint: 'Rows that its bounds exclude came in while it was detached: move or delete them, then run this again.',
+      }
+    : {
+        reason: 'rows_in_default',
+        exitCode: EXIT.no,
+        hint: 'Rows of its period came into DEFAULT: run this again to see which.',
+      };
+}
+
+function describeHalfway({ kind, leaf }: LeafTask, state: LeafState | null): string {
+  if (state === null || state === leaf.state || kind === 'attach') return '';
+  if (state === 'detach_pending') {
+    return ' It is half detached: its rows are out of the table, its bounds are still taken; the next run of detach completes it.';
+  }
+  return state === 'detached'
+    ? ' It is detached, but not complete: the next run of detach completes it.'
+    : '';
+}
+
+/** Makes the failure of a leaf that the plan refused. */
+export function refusedByPlan(refusal: Refusal): Failure {
+  return { ...refusal, exitCode: EXIT.refused };
+}
+
+/** Makes the error of a run out of the first of its worst failures; null without any. */
+export function worstFailure(failures: readonly Failure[], code: ExitCode): SensordbError | null {
+  const first = failures.find(({ exitCode }) => exitCode === code);
+  if (first === undefined || code === EXIT.no) return null;
+  const { name, reason, message, hint, exitCode } = first;
+  const others = failures.length - 1;
+  const more = others === 0 ? '' : ` And ${others} more: see refused.`;
+  return new SensordbError({ exitCode, code: reason, message: `${message}${more}`, hint, object: name });
+}
