@@ -4,8 +4,7 @@ import type { Outcome, Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { formatInstant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
-import { allSteps } from './drain.ts';
-import { afterMoves } from './drain-moves.ts';
+import { movesSteps } from './drain-moves.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { renderDrain } from './drain-render.ts';
 import { type DrainOptions, type DrainRequest, parseDrainRequest } from './drain-request.ts';
@@ -38,7 +37,6 @@ async function carryOut(prepared: PreparedDrain, scene: Scene, request: DrainReq
 function preview(prepared: PreparedDrain, { warnings }: Scene) {
   const { moves, partitions, quarantine, left } = prepared;
   const whole = quarantine === null ? [] : [[...quarantine.create], [...quarantine.all]];
-  const after = partitions.default === null ? null : afterMoves(partitions.default);
   const result: DrainResult = {
     drained: moves.moves.map(({ leaf }) => ({ leaf, rows: leaf.rows.count })),
     conflicts: prepared.conflicts,
@@ -51,10 +49,8 @@ function preview(prepared: PreparedDrain, { warnings }: Scene) {
   return {
     work: [
       leftGuardSteps(partitions.default),
-      ...moves.moves.flatMap(allSteps),
-      ...(after !== null && moves.moves.length > 0 ? [after.forget] : []),
+      ...movesSteps(partitions.default, moves.moves),
       ...whole,
-      ...(after !== null && moves.moves.length > 0 ? [[after.vacuum]] : []),
     ].filter((steps) => steps.length > 0),
     outcome: outcomeOf(
       prepared,

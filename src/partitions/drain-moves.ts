@@ -2,12 +2,11 @@ import type { SensordbError } from '../cli/errors.ts';
 import { toSensordbError } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { qualifiedName } from '../db/quote.ts';
-import { runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';
-import type { PreparedMove } from './drain.ts';
+import { allSteps, type PreparedMove } from './drain.ts';
 import { type MoveOptions, runMove } from './drain-run.ts';
 import { type Conflict, type DrainedLeaf, refusedByServer } from './ensure-plan.ts';
 import { guardTarget } from './guard.ts';
@@ -28,7 +27,7 @@ export interface MovedPeriods {
 }
 
 /**
- * Moves periods one after the other, and cleans up; never throws.
+ * Moves periods one after the other, and vacuums DEFAULT; never throws.
  *
  * A conflict over one period does not stop the others, a failure does.
  */
@@ -41,17 +40,45 @@ export async function runMoves(
   const drained: MovedPeriod[] = [];
   const conflicts: Conflict[] = [];
   try {
-    for (const prepared of moves) {
+    for (const [at, prepared] of moves.entries()) {
       const result = await runOne(session, prepared, options);
       if (result.conflict === null) drained.push({ leaf: prepared.leaf, rows: result.rows });
       else conflicts.push(result.conflict);
+      const isLast = at === moves.length - 1;
+      if (drained.length > 0 && (isLast || (result.conflict === null && isMany(prepared)))) {
+        await vacuum(session, vacuumStep(defaultPartition), options);
+      }
     }
-    if (drained.length > 0) await cleanUp(session, defaultPartition, options);
     return { drained, conflicts, error: null };
   } catch (thrown) {
     const error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
     return { drained, conflicts, error };
   }
+}
+
+/** From so many rows on, what is left of them would make the next ATTACH take longer: they are vacuumed away first. */
+const MANY_ROWS = 10_000;
+
+function isMany({ leaf }: PreparedMove): boolean {
+  return leaf.rows.count >= MANY_ROWS;
+}
+
+/** Lists the steps of all periods that a run would send, for `--dry-run`. */
+export function movesSteps(
+  defaultPartition: DefaultPartition | null,
+  moves: readonly PreparedMove[],
+): readonly (readonly Step[])[] {
+  if (defaultPartition === null) return [];
+  return moves.flatMap((prepared, at) => [
+    ...allSteps(prepared),
+    ...(isMany(prepared) || at === moves.length - 1 ? [[vacuumStep(defaultPartition)]] : []),
+  ]);
+}
+
+async function vacuum(session: Session, { title, sql }: Step, { update }: MoveOptions): Promise<void> {
+  update(title);
+  await session.assertLocked();
+  await session.run(sql);
 }
 
 async function runOne(
@@ -84,38 +111,13 @@ function asConflict({ range }: DrainedLeaf, thrown: unknown): Conflict | null {
   }
 }
 
-async function cleanUp(
-  session: Session,
-  defaultPartition: DefaultPartition,
-  { run, update }: MoveOptions,
-): Promise<void> {
-  const { forget, vacuum } = afterMoves(defaultPartition);
-  await runTransaction(session, forget, run);
-  update(vacuum.title);
-  await session.assertLocked();
-  await session.run(vacuum.sql);
-}
-
-/** Makes the steps that clean up when periods were moved: forgets what was copied where, and vacuums DEFAULT. */
-export function afterMoves(defaultPartition: DefaultPartition): {
-  readonly forget: readonly Step[];
-  readonly vacuum: Step;
-} {
+/** Makes the step that frees DEFAULT of what was moved out of it. */
+function vacuumStep(defaultPartition: DefaultPartition): Step {
   const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
   return {
-    forget: [
-      {
-        title: 'Forget which rows were copied where',
-        sql: sqlStatement('partitions/drain_forget.sql', {}),
-        transaction: 1,
-        locks: [],
-      },
-    ],
-    vacuum: {
-      title: `Vacuum ${printable(relation)}`,
-      sql: sqlStatement('partitions/vacuum_default.sql', guardTarget(defaultPartition)),
-      transaction: null,
-      locks: [{ relation, mode: 'SHARE UPDATE EXCLUSIVE' }],
-    },
+    title: `Vacuum ${printable(relation)}`,
+    sql: sqlStatement('partitions/vacuum_default.sql', guardTarget(defaultPartition)),
+    transaction: null,
+    locks: [{ relation, mode: 'SHARE UPDATE EXCLUSIVE' }],
   };
 }

@@ -5,8 +5,7 @@ import { printable } from '../cli/table.ts';
 import { formatInstant, type Instant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
 import { compare } from './coverage.ts';
-import { allSteps } from './drain.ts';
-import { afterMoves } from './drain-moves.ts';
+import { movesSteps } from './drain-moves.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
 import { type Conflict, type NewLeaf, runwayAfter } from './ensure-plan.ts';
 import { renderEnsure } from './ensure-render.ts';
@@ -39,14 +38,12 @@ async function carryOut(prepared: PreparedEnsure, scene: Scene): Promise<Outcome
 function preview(prepared: PreparedEnsure, { now, warnings }: Scene) {
   const { create, conflicts } = prepared.plan;
   const { moves } = prepared.moves;
-  const { default: from } = prepared.partitions;
   const drained = moves.map(({ leaf }) => ({ leaf, rows: leaf.rows.count }));
   return {
     work: [
       leftGuardSteps(prepared.partitions.default),
       ...prepared.work.map(({ steps }) => steps),
-      ...moves.flatMap(allSteps),
-      ...(moves.length > 0 && from !== null ? [afterMoves(from).forget, [afterMoves(from).vacuum]] : []),
+      ...movesSteps(prepared.partitions.default, moves),
     ].filter((steps) => steps.length > 0),
     outcome: outcomeOf(prepared, { created: create, drained, conflicts, error: null }, now, warnings),
     notes: conflicts
