@@ -14,7 +14,7 @@ import { declareRepair } from './repair-declare.ts';
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
-    .description('look at the partitions of a table, and make those that are missing');
+    .description('the life of the partitions of a table: made, seen, detached, dropped, mended');
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
   declareDetach(partitions, invoke);
