@@ -102,7 +102,7 @@ export function conflictInDefault(
   { schema, name, range }: Pick<AttachCandidate, 'schema' | 'name' | 'range'>,
   rows: DefaultRows | null,
 ): Refusal {
-  const { message, reason } = rowsInDefault(table, range, rows, byDefault, name);
+  const { message, reason } = rowsInDefault(table, range, rows, byDefault);
   const relation = qualifiedName(byDefault.schema, byDefault.name);
   const selection = `FROM ${relation} WHERE ${rangeCondition(table, range)}`;
   // One statement moves them: of two, the second would delete what came in after the first had looked.

@@ -62,10 +62,10 @@ function briefly(scene: DetachScene, leaf: LeafFacts, check: string): readonly S
   const locks = wholeLeaf(leaf, 'ACCESS EXCLUSIVE');
   return [
     {
-      sql: sqlStatement('partitions/lock_parent.sql', { schema: table.schema, parent: table.name }),
+      sql: sqlStatement('partitions/lock_parent.sql', { parent_schema: table.schema, parent: table.name }),
       locks: [{ relation: table.qualified, mode: 'ACCESS EXCLUSIVE' }],
     },
-    { sql: sqlStatement('partitions/set_lock_timeout.sql', { lock_timeout: HELD_UP_TIMEOUT }) },
+    { sql: sqlStatement('partitions/set_local_lock_timeout.sql', { timeout: HELD_UP_TIMEOUT }) },
     {
       sql: sqlStatement('partitions/detach_leaf.sql', { ...parent, schema: leaf.schema, leaf: leaf.name }),
       locks: detachLocks(scene, leaf),

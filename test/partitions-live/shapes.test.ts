@@ -38,6 +38,7 @@ describe.each(SHAPES.map((shape) => [shape.title, shape] as const))('a table %s'
   it('lives through ensure, detach, attach, repair, drain and drop', async () => {
     await database.sql.unsafe(ddl);
     await must(shape, ['ensure', '--months', '1']);
+    await must(shape, ['repair']);
     const [before, rowsBefore] = [await allTables(database.sql), await rows(shape)];
     expect((await must(shape, ['repair', '--dry-run'])).steps).toEqual([]);
 
