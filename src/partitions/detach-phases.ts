@@ -62,7 +62,7 @@ function briefly(scene: DetachScene, leaf: LeafFacts, check: string): readonly S
   const locks = wholeLeaf(leaf, 'ACCESS EXCLUSIVE');
   return [
     {
-      sql: sqlStatement('partitions/lock_parent.sql', parent),
+      sql: sqlStatement('partitions/lock_parent.sql', { parent_schema: table.schema, parent: table.name }),
       locks: [{ relation: table.qualified, mode: 'ACCESS EXCLUSIVE' }],
     },
     { sql: sqlStatement('partitions/set_local_lock_timeout.sql', { timeout: HELD_UP_TIMEOUT }) },

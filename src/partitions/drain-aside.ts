@@ -33,6 +33,7 @@ export async function dropUnfinished(
     `lock table only ${relation} in access exclusive mode`,
     // Whatever has taken that name since is not ours to drop.
     `select 1 / count(*) from pg_class c where c.oid = ${leafOid} and c.oid = '${relation.replaceAll("'", "''")}'::regclass and not c.relispartition`,
+    sqlStatement('partitions/drain_forget.sql', { leaf: relation }),
     sqlStatement('partitions/drain_state.sql', { leaf: relation, state: 'given_up' }),
     sqlStatement('partitions/drain_drop.sql', { schema, leaf: name }),
   ];

@@ -5,7 +5,7 @@ import { sqlStatement } from '../db/sql-files.ts';
 import { type Step, type StepLock, strongestLocks } from '../db/step.ts';
 import { formatBound } from '../time/instant.ts';
 import { catchUpStatement, copyStatement, type Move, moveStatement, tailStatement } from './drain-move.ts';
-import { guardSteps, guardTarget } from './guard.ts';
+import { type GuardSteps, guardSteps, guardTarget } from './guard.ts';
 import { attachStatement, leafParts } from './leaf-steps.ts';
 import type { LeafTemplate } from './leaf-template.ts';
 
@@ -27,7 +27,8 @@ export interface DrainSteps {
   readonly index: readonly Step[];
   /** Does the first half of that again; not shown, for it is sent only when many rows came in meanwhile. */
   readonly catchUp: readonly Step[];
-  readonly guard: readonly Step[];
+  /** Null: none is needed. */
+  readonly guard: GuardSteps | null;
   /** What the last transaction does before it asks for a strong lock. */
   readonly move: readonly Step[];
   /** What it does while everybody waits. */
@@ -74,7 +75,7 @@ export function drainSteps(
       step(indexTitle, stateStatement(move, 'indexed'), []),
     ],
     catchUp,
-    guard: way.guarded ? guardSteps(table, move.default, leaf).add : [],
+    guard: way.guarded ? guardSteps(table, move.default, leaf) : null,
     ...lastSteps(move, way, attachLocks, shortTimeoutMs),
   };
 }

@@ -173,9 +173,12 @@ export function rowsInDefault(
 
 /** Spells the options of a drain of one range as a shell takes them. */
 function drainWords(table: PartitionedTable, { lower, upper }: Range): string {
-  const name = `${table.qualified}`;
-  const word = /^[a-z0-9_.]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
-  return `--table ${word} --from ${formatInstantShort(lower)} --until ${formatInstantShort(upper)}`;
+  return `--table ${shellWord(table.qualified)} --from ${formatInstantShort(lower)} --until ${formatInstantShort(upper)}`;
+}
+
+/** Quotes a name for a shell, if it needs it. */
+export function shellWord(name: string): string {
+  return /^[a-z0-9_.]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 }
 
 function countOf(rows: DefaultRows | null): string {

@@ -7,10 +7,11 @@ import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { reading } from '../db/transaction.ts';
 import type { Range } from '../time/instant.ts';
+import type { PhaseOptions } from './detach-run.ts';
 import { type DetachedLeaf, readDetached } from './detached.ts';
 import { type LeafFacts, readLeafFacts, readLeafState } from './leaf-facts.ts';
 import { type Failure, failureOf } from './leaf-failures.ts';
-import { type Phase, type PhaseOptions, runPhases } from './leaf-work.ts';
+import { type Phase, runPhases } from './leaf-work.ts';
 import { BLOCKED } from './refusals.ts';
 import { inRounds, type TryResult } from './rounds.ts';
 
@@ -61,7 +62,11 @@ export async function runTasks(
   let changed = false;
   const attempt = async (task: LeafTask, allowed: RunOptions): Promise<TryResult> => {
     onTask(task);
-    const phaseOptions = { ...allowed, patienceMs: Math.min(PATIENCE_MS, options.budget.remainingMs()) };
+    const phaseOptions = {
+      ...allowed,
+      patienceMs: Math.min(PATIENCE_MS, options.budget.remainingMs()),
+      strict: allowed !== options,
+    };
     try {
       await runFirst(session, table, task, begun, phaseOptions);
       await runPhases(session, table, await remaining(session, table, task), phaseOptions);
