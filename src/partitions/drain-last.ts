@@ -1,6 +1,7 @@
 import { busyError } from '../cli/errors.ts';
 import { type Blocker, describeBlocker, describeHolder, findBlockers, type Holder } from '../db/blockers.ts';
 import { backoff, type RunOptions } from '../db/budget.ts';
+import { TABLE_LOCK_CLASS } from '../db/lock.ts';
 import { budgetSpent, isLockFailure, isYoung, waitForQuiet } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { explainServerError, SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
@@ -232,12 +233,19 @@ async function readWaiters(session: Session): Promise<readonly Holder[]> {
   return rows;
 }
 
-/** Finds who is idle in a transaction with a snapshot, which he will read by when we are through. */
+/**
+ * Finds who is idle in a transaction with a snapshot, which he will read by when we are through.
+ *
+ * Other runs of sensordb are READ COMMITTED, and two drains at once would hold each other back: they are known by the
+ * advisory lock on their table, or behind a pooler, where another session holds that, by the name they give themselves.
+ */
 async function readSnapshots(session: Session): Promise<readonly Holder[]> {
   const { rows } = await session.run<Holder>(
     `select ${HOLDER} from pg_stat_activity a
       where a.datname = current_database() and a.state = 'idle in transaction' and a.backend_xmin is not null
-        and a.pid <> pg_backend_pid()`,
+        and a.pid <> pg_backend_pid() and a.application_name <> 'sensordb'
+        and not exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory'
+                                                 and l.classid = ${TABLE_LOCK_CLASS})`,
   );
   return rows;
 }
