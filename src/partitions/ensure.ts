@@ -9,6 +9,7 @@ import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import type { Instant } from '../time/instant.ts';
+import { readDetachedIfAllowed } from './detached.ts';
 import {
   type Conflict,
   type EnsurePlan,
@@ -49,7 +50,7 @@ export async function prepareEnsure(
   if (sketch.holes.length === 0) {
     return { table, partitions, plan: planEnsure(table, sketch, partitions, nothing), work: [] };
   }
-  const taken = await reading(session, () => readTakenNames(session, table));
+  const taken = await readTaken(session, table);
   const defaultRows = await readRowsInTheWay(session, table, partitions, sketch.holes, options);
   const plan = planEnsure(table, sketch, partitions, { taken, defaultRows });
   if (plan.create.length === 0) return { table, partitions, plan, work: [] };
@@ -71,6 +72,18 @@ export async function prepareEnsure(
     steps: leafSteps(table, leaf, template, names, at + 1),
   }));
   return { table, partitions, plan, work };
+}
+
+/** Reads the names that are taken, and which of them are leaves that were detached from this table. */
+async function readTaken(session: Session, table: PartitionedTable) {
+  const taken = new Map(await reading(session, () => readTakenNames(session, table)));
+  for (const { schema, name, range } of (await readDetachedIfAllowed(session, table)) ?? []) {
+    const found = taken.get(name);
+    if (schema === table.schema && found?.partitionOf === null) {
+      taken.set(name, { ...found, detachedRange: range });
+    }
+  }
+  return taken;
 }
 
 /** The present and the future before the past: it is there that inserts would fail. */
