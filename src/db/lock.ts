@@ -16,6 +16,9 @@ export type LockTarget =
 // "SDB" in ASCII and a number: pg_locks shows them as classid.
 const CLASS_ID = { migrations: 0x53444201, table: 0x53444202 } as const;
 
+/** The classid in pg_locks of the lock that a run holds on a table. */
+export const TABLE_LOCK_CLASS = CLASS_ID.table;
+
 interface Key {
   readonly classId: number;
   /** An OID is unsigned, an int4 is not: those above 2^31 wrap. */

@@ -83,8 +83,33 @@ async function walk(
     text: 'Once more, as cron would every night: nothing to do, no DDL, exit code 0.',
     argv: ['partitions', 'ensure', '--months', '4'],
   });
+  await retire(go);
   await go({ text: 'And for CI: is every migration applied?', argv: ['migrate', 'status', '--check'] });
   return report;
+}
+
+/** The rest of a leaf's life: rows set aside, leaves taken out, put back, dropped, and looked over. */
+async function retire(go: (stop: Stop) => Promise<void>): Promise<void> {
+  await go({
+    text: 'No leaf should exist for 1970 or 2098: those readings are set aside, out of DEFAULT.',
+    argv: ['partitions', 'drain', '--quarantine', 'sensors_sensorreading_quarantine'],
+  });
+  await go({
+    text: 'What is older than eleven months leaves the table. It stays as a table of its own.',
+    argv: ['partitions', 'detach', '--older-than', '11mo'],
+  });
+  await go({
+    text: 'A retired leaf has a grace time: nothing is dropped that was detached less than a week ago.',
+    argv: ['partitions', 'drop', '--older-than', '11mo', '--keep-for', '7d', '--yes'],
+  });
+  await go({
+    text: 'Without the grace time it goes for good, unless something depends on it. There is never a CASCADE.',
+    argv: ['partitions', 'drop', '--older-than', '11mo', '--yes'],
+  });
+  await go({
+    text: 'Has any leaf drifted from its parent: owner, grants, indexes, triggers, row security?',
+    argv: ['partitions', 'repair', '--check'],
+  });
 }
 
 /** Makes the demo's own database anew, so that every walk begins with the first step. */

@@ -101,7 +101,7 @@ export async function readDefaultConflicts(
 }
 
 /** Makes the conflict of a leaf whose period DEFAULT holds rows of; null rows: they were not counted. */
-export function conflictInDefault(
+function conflictInDefault(
   table: PartitionedTable,
   byDefault: DefaultPartition,
   { schema, name, range }: Pick<AttachCandidate, 'schema' | 'name' | 'range'>,

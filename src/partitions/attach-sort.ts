@@ -1,13 +1,11 @@
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import { qualifiedName } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { type AttachCandidate, overlapOf } from './attach-plan.ts';
 import { isBounded, readColumnConflicts, readDefaultConflicts, readRowsOutside } from './attach-read.ts';
 import type { AttachRequest } from './attach-request.ts';
-import { measureDefaultScan } from './default-scan.ts';
-import { tooLarge } from './drain-plan.ts';
+import { measureDefaultScan, tooLarge } from './default-scan.ts';
 import type { Refusal } from './gate.ts';
 import type { DefaultPartition, Partitions } from './read.ts';
 
@@ -43,8 +41,7 @@ export async function sortOut(
   conflicts.push(...(await readDefaultConflicts(session, table, byDefault, free(), options)));
   const scan = free().length === 0 ? null : await measureDefaultScan(session, table, byDefault, options);
   if (scan === null) return { free: free(), conflicts, guarded: null };
-  const relation = qualifiedName(byDefault.schema, byDefault.name);
-  const { reason, message, hint } = tooLarge(relation, scan, null);
+  const { reason, message, hint } = tooLarge(table, byDefault, scan);
   const isGuarded = ({ range }: AttachCandidate): boolean => request.guardDefault && isBounded(range);
   const large = free().filter((candidate) => !isGuarded(candidate));
   conflicts.push(...large.map(({ name }) => ({ name, reason, message, hint })));

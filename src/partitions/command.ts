@@ -14,7 +14,7 @@ import { declareRepair } from './repair-declare.ts';
 export function declarePartitions(program: Command, invoke: Invoke): void {
   const partitions = program
     .command('partitions')
-    .description('look at the partitions of a table, and make those that are missing');
+    .description('the life of the partitions of a table: made, seen, detached, dropped, mended');
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
   declareDetach(partitions, invoke);
@@ -50,6 +50,8 @@ const ENSURE_NOTES = `
 Leaves have the interval of those there are (month, if there are none). --from is inclusive, --until exclusive;
 both are widened to whole periods, in UTC. Holes in the asked range are filled with their exact bounds.
 Exits 3 when a period could not be given its leaf, and says why; the others are made all the same.
+Beside a DEFAULT that takes longer to scan than --lock-timeout no leaf is attached unless --guard-default is given: it
+refuses live rows of that very period (SQLSTATE 23514) until the leaf is attached.
 `;
 
 function declareEnsure(partitions: Command, invoke: Invoke): void {
@@ -65,7 +67,10 @@ function declareEnsure(partitions: Command, invoke: Invoke): void {
     .option('--until <date>', 'up to a UTC date, exclusive')
     .optionsGroup('Range:')
     .option('--from <date>', 'from a UTC date on, inclusive (default: the current period)')
-    .addOption(new Option('--interval <interval>', `length of new leaves: ${INTERVALS.join(', ')}`));
+    .addOption(new Option('--interval <interval>', `length of new leaves: ${INTERVALS.join(', ')}`))
+    .optionsGroup('Rows in DEFAULT:')
+    .option('--drain', 'move those that stand in the way, as partitions drain does')
+    .option('--guard-default', 'allow a CHECK on DEFAULT that refuses rows of the period meanwhile');
   addTableOption(ensure);
   addChangeOptions(ensure);
   invoke<EnsureOptions>(ensure, async (context, options) => {

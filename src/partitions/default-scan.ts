@@ -5,6 +5,7 @@ import { underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
+import { type Conflict, type NewLeaf, shellWord } from './ensure-plan.ts';
 import type { DefaultPartition } from './read.ts';
 
 /** How long ATTACH would scan DEFAULT while everybody waits. */
@@ -92,4 +93,28 @@ async function scan(
     `select count(d.${quoteIdentifier(key)})::text as rows from ${relation} d`,
   );
   return { rows: Number(rows[0]?.rows ?? 0), milliseconds: performance.now() - start, limitMs };
+}
+
+/** Makes the conflict of a DEFAULT that ATTACH would scan for too long while everybody waits. */
+export function tooLarge(
+  table: PartitionedTable,
+  { schema, name }: DefaultPartition,
+  { rows, milliseconds, limitMs }: DefaultScan,
+): Omit<Conflict, 'range'> {
+  const relation = qualifiedName(schema, name);
+  const found = rows === null ? 'its rows' : `its ${rows} rows`;
+  const took = `${rows === null ? 'more than ' : ''}${Math.round(milliseconds)} ms`;
+  return {
+    reason: 'default_too_large',
+    message: `ATTACH scans ${relation} while everybody waits: reading ${found} took ${took}, and ${limitMs} ms are allowed.`,
+    hint: `Allow --guard-default, which refuses rows of the period for the moment, or a longer --lock-timeout; or empty it: sensordb partitions drain --table ${shellWord(table.qualified)} --guard-default.`,
+  };
+}
+
+/** Repeats a conflict for each range that it concerns. */
+export function forEach(
+  leaves: readonly Pick<NewLeaf, 'range'>[],
+  conflict: Omit<Conflict, 'range'>,
+): readonly Conflict[] {
+  return leaves.map(({ range }) => ({ ...conflict, range }));
 }

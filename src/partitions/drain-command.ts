@@ -1,15 +1,14 @@
 import type { Context } from '../cli/context.ts';
-import type { SensordbError } from '../cli/errors.ts';
 import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
 import type { Outcome, Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { formatInstant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
-import { allSteps } from './drain.ts';
+import { dropSteps } from './drain-aside.ts';
+import { movesSteps } from './drain-moves.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { renderDrain } from './drain-render.ts';
 import { type DrainOptions, type DrainRequest, parseDrainRequest } from './drain-request.ts';
-import { afterMoves } from './drain-run.ts';
 import { type DrainResult, type PreparedDrain, prepareDrain, runDrain } from './drain-whole.ts';
 import { conflictData } from './ensure-command.ts';
 import { guardWarning, leftGuardSteps } from './guard.ts';
@@ -39,7 +38,6 @@ async function carryOut(prepared: PreparedDrain, scene: Scene, request: DrainReq
 function preview(prepared: PreparedDrain, { warnings }: Scene) {
   const { moves, partitions, quarantine, left } = prepared;
   const whole = quarantine === null ? [] : [[...quarantine.create], [...quarantine.all]];
-  const after = partitions.default === null ? null : afterMoves(partitions.default);
   const result: DrainResult = {
     drained: moves.moves.map(({ leaf }) => ({ leaf, rows: leaf.rows.count })),
     conflicts: prepared.conflicts,
@@ -52,10 +50,9 @@ function preview(prepared: PreparedDrain, { warnings }: Scene) {
   return {
     work: [
       leftGuardSteps(partitions.default),
-      ...moves.moves.flatMap(allSteps),
-      ...(after !== null && moves.moves.length > 0 ? [after.forget] : []),
+      ...moves.abandoned.map((one) => dropSteps(prepared.table.schema, one)),
+      ...movesSteps(partitions.default, moves.moves),
       ...whole,
-      ...(after !== null && moves.moves.length > 0 ? [[after.vacuum]] : []),
     ].filter((steps) => steps.length > 0),
     outcome: outcomeOf(
       prepared,
@@ -96,8 +93,8 @@ function outcomeOf(prepared: PreparedDrain, result: DrainResult, warnings: reado
   const { table, partitions, quarantine } = prepared;
   const { drained, conflicts, left, quarantined, defaultRows, error } = result;
   const codes: ExitCode[] = [conflicts.length + left.length === 0 ? EXIT.done : EXIT.no];
-  if (error !== null) codes.push((error as SensordbError).exitCode);
-  const guarded = prepared.moves.moves.filter(({ steps }) => steps.guard.length > 0).map(({ leaf }) => leaf);
+  if (error !== null) codes.push(error.exitCode);
+  const guarded = prepared.moves.moves.filter(({ steps }) => steps.guard !== null).map(({ leaf }) => leaf);
   return {
     exitCode: worstExitCode(codes),
     changed: drained.length > 0 || (quarantined ?? 0) > 0,

@@ -1,6 +1,7 @@
 import { busyError } from '../cli/errors.ts';
 import { type Blocker, describeBlocker, describeHolder, findBlockers, type Holder } from '../db/blockers.ts';
 import { backoff, type RunOptions } from '../db/budget.ts';
+import { TABLE_LOCK_CLASS } from '../db/lock.ts';
 import { budgetSpent, isLockFailure, isYoung, waitForQuiet } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { explainServerError, SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
@@ -35,6 +36,11 @@ class GiveWay extends Error {
   }
 }
 
+/** How long the moving took in a try that was given up; short enough, it is done while everybody waits. */
+interface Pace {
+  moveMs: number;
+}
+
 /** Thrown when the table of copies does not hold what was deleted: the transaction must not be committed. */
 class Incomplete extends Error {}
 
@@ -54,11 +60,12 @@ export async function runLast(
 ): Promise<LastResult> {
   const title = steps.change[0]?.title ?? '';
   const locks = strongestLocks(steps.change.flatMap((step) => step.locks));
+  const pace: Pace = { moveMs: Number.POSITIVE_INFINITY };
   for (let attempts = 0; ; attempts += 1) {
     await waitForQuiet(session, locks, title, options);
     const start = performance.now();
     try {
-      return await attempt(session, move, steps, mayCatchUp, locks, options);
+      return await attempt(session, move, steps, mayCatchUp, pace, locks, options);
     } catch (thrown) {
       if (thrown instanceof Incomplete) return { kind: 'stale' };
       const gaveWay = thrown instanceof GiveWay;
@@ -93,6 +100,7 @@ async function attempt(
   move: Move,
   steps: DrainSteps,
   mayCatchUp: boolean,
+  pace: Pace,
   locks: readonly StepLock[],
   options: RunOptions,
 ): Promise<LastResult> {
@@ -103,9 +111,11 @@ async function attempt(
     for (const step of settings) await send(session, step);
     const { rows, pending } = await count(session, move);
     if (mayCatchUp && pending > FEW_ROWS) return { kind: 'behind' };
-    const isFew = rows <= FEW_ROWS && steps.guard.length === 0;
+    const isFew = steps.guard === null && (rows <= FEW_ROWS || pace.moveMs <= lockTimeoutMs);
+    const start = performance.now();
     const before = isFew ? 0 : await sendMoving(session, move_);
     if (!isFew) await requireComplete(session, move, before);
+    if (!isFew) pace.moveMs = Math.min(pace.moveMs, performance.now() - start);
     await quiet(session, steps, locks, options);
     await session.run('savepoint before_locks');
     const change = isFew ? insertMove(steps.change, move_) : steps.change;
@@ -223,12 +233,19 @@ async function readWaiters(session: Session): Promise<readonly Holder[]> {
   return rows;
 }
 
-/** Finds who is idle in a transaction with a snapshot, which he will read by when we are through. */
+/**
+ * Finds who is idle in a transaction with a snapshot, which he will read by when we are through.
+ *
+ * Other runs of sensordb are READ COMMITTED, and two drains at once would hold each other back: they are known by the
+ * advisory lock on their table, or behind a pooler, where another session holds that, by the name they give themselves.
+ */
 async function readSnapshots(session: Session): Promise<readonly Holder[]> {
   const { rows } = await session.run<Holder>(
     `select ${HOLDER} from pg_stat_activity a
       where a.datname = current_database() and a.state = 'idle in transaction' and a.backend_xmin is not null
-        and a.pid <> pg_backend_pid()`,
+        and a.pid <> pg_backend_pid() and a.application_name <> 'sensordb'
+        and not exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory'
+                                                 and l.classid = ${TABLE_LOCK_CLASS})`,
   );
   return rows;
 }

@@ -98,21 +98,20 @@ select ${drainId}, s.sensordb_source, s.sensordb_xmin, c.leaf
  * Deletes from DEFAULT what is copied and unchanged since, and the copies of what is not; gives the number that is moved.
  *
  * Rows that changed since stay for `tailStatement`: they are the ones that are most likely to change again, and whoever
- * wants to change a row that this deletes waits for the end of the transaction.
+ * wants to change a row that this deletes waits for the end of the transaction. What was noted is of no use afterwards.
  */
 export function moveStatement(move: Move): string {
   const { source, target, inPeriod, drainId } = spell(move);
   return `with gone as (
   delete from ${source} d using sensordb.drain_row m
    where m.drain_id = ${drainId} and m.source = d.ctid and m.source_xmin = d.xmin and ${inPeriod}
-  returning m.source, m.source_xmin
-), stale as (
-  delete from sensordb.drain_row m
-   where m.drain_id = ${drainId} and not exists (
-     select from gone g where g.source = m.source and g.source_xmin = m.source_xmin)
   returning m.leaf
+), noted as (
+  delete from sensordb.drain_row m where m.drain_id = ${drainId} returning m.leaf
 ), removed as (
-  delete from ${target} l where l.ctid = any (array(select s.leaf from stale s)) returning 1
+  delete from ${target} l
+   where l.ctid = any (array(select n.leaf from noted n where not exists (select from gone g where g.leaf = n.leaf)))
+  returning 1
 )
 select (select count(*) from gone)::float8 as moved, (select count(*) from removed)::float8 as removed`;
 }

@@ -3,11 +3,11 @@ import { qualifiedName } from '../db/quote.ts';
 import type { Instant } from '../time/instant.ts';
 import { type Interval, periodCeiling, periodStart } from '../time/periods.ts';
 import { compare } from './coverage.ts';
-import type { DefaultScan } from './default-scan.ts';
+import { type DefaultScan, tooLarge } from './default-scan.ts';
 import type { DefaultGroup, DrainFacts, Sane } from './drain-read.ts';
 import { type DrainRequest, notAfterOf } from './drain-request.ts';
 import type { DrainWay } from './drain-steps.ts';
-import type { Conflict, DefaultRows, DrainedLeaf } from './ensure-plan.ts';
+import type { Conflict, DefaultRows } from './ensure-plan.ts';
 import type { DefaultPartition } from './read.ts';
 
 /** Rows that stay in DEFAULT, and why. */
@@ -63,7 +63,7 @@ export function leftRows(
 
 /** What is done about the triggers on DEFAULT and about its size: a way, or a conflict for every period. */
 export type Judgement =
-  | { readonly way: DrainWay; readonly conflict: null }
+  | { readonly way: Omit<DrainWay, 'keys'>; readonly conflict: null }
   | { readonly way: null; readonly conflict: Omit<Conflict, 'range'> };
 
 /** Decides whether and how rows can be moved out of DEFAULT; pure. */
@@ -103,7 +103,7 @@ export function judgeDrain(
     );
   }
   if (fires && !facts.mayBeReplica) return refuseTriggers(relation, facts, refuse);
-  if (scan !== null && !guardDefault) return { way: null, conflict: tooLarge(relation, scan, null) };
+  if (scan !== null && !guardDefault) return { way: null, conflict: tooLarge(table, defaultPartition, scan) };
   return { way: { asReplica: fires, guarded: scan !== null }, conflict: null };
 }
 
@@ -125,28 +125,4 @@ function refuseTriggers(
         `Moving rows out of ${relation} would fire ${triggers.join(', ')} as if they were deleted.`,
         grant,
       );
-}
-
-/** Makes the conflict of a DEFAULT that ATTACH would scan for too long while everybody waits. */
-export function tooLarge(
-  relation: string,
-  { rows, milliseconds, limitMs }: DefaultScan,
-  drain: string | null,
-): Omit<Conflict, 'range'> {
-  const found = rows === null ? 'its many rows' : `its ${rows.toLocaleString('en')} rows`;
-  const took = `${rows === null ? 'more than ' : ''}${Math.round(milliseconds)} ms`;
-  const first = drain === null ? '' : `Empty it first: ${drain}; or allow `;
-  return {
-    reason: 'default_too_large',
-    message: `ATTACH scans ${relation} while everybody waits: reading ${found} took ${took}, and ${limitMs} ms are allowed.`,
-    hint: `${first}${drain === null ? 'Allow ' : ''}--guard-default, which refuses rows of that period for the moment; or a longer --lock-timeout.`,
-  };
-}
-
-/** Repeats a conflict for each period that it concerns. */
-export function forEach(
-  leaves: readonly Pick<DrainedLeaf, 'range'>[],
-  conflict: Omit<Conflict, 'range'>,
-): readonly Conflict[] {
-  return leaves.map(({ range }) => ({ ...conflict, range }));
 }

@@ -69,11 +69,6 @@ export function parseDrainRequest(options: DrainOptions): DrainRequest {
   };
 }
 
-/** Gives the request of a drain that serves another command: every period that has a leaf asked for. */
-export function plainDrain(guardDefault: boolean): Pick<DrainRequest, 'batchRows' | 'guardDefault'> {
-  return { batchRows: BATCH_ROWS, guardDefault };
-}
-
 /** Gives the instant from which on no partition should begin. */
 export function notAfterOf({ notAfter }: DrainRequest, now: Instant): Instant {
   return notAfter ?? addPeriods(now, 'year', YEARS_AHEAD);

@@ -1,19 +1,15 @@
 import { failure } from '../cli/errors.ts';
-import { printable } from '../cli/table.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
 import { runTransaction } from '../db/run-steps.ts';
-import { type Session, uninterrupted } from '../db/session.ts';
-import { sqlStatement } from '../db/sql-files.ts';
-import type { Step } from '../db/step.ts';
+import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import type { PreparedMove } from './drain.ts';
 import { copyInBatches, dropUnfinished, pagesFor } from './drain-aside.ts';
 import { type LastResult, runLast } from './drain-last.ts';
 import { readUnfinished, type Unfinished } from './drain-read.ts';
-import { guardSteps, guardTarget } from './guard.ts';
-import type { DefaultPartition } from './read.ts';
+import { removeGuard } from './guard.ts';
 
 /** How often the copying of one period is begun anew before it is given up: somebody rewrites DEFAULT over and over. */
 const MOST_BEGINNINGS = 3;
@@ -93,46 +89,17 @@ async function changeOver(
 ): Promise<LastResult> {
   const { steps, leaf, move } = prepared;
   options.update(`Attaching ${leaf.name}`);
-  if (steps.guard.length > 0) await runTransaction(session, steps.guard, options.run);
   try {
+    if (steps.guard !== null) await runTransaction(session, steps.guard.add, options.run);
     for (let catchUps = 0; ; catchUps += 1) {
       const result = await runLast(session, move, steps, catchUps < MOST_CATCH_UPS, options.run);
-      if (result.kind === 'stale') await removeGuard(session, prepared, options.run);
+      if (result.kind === 'stale' && steps.guard !== null)
+        await removeGuard(session, steps.guard, options.run);
       if (result.kind !== 'behind') return result;
       await runTransaction(session, steps.catchUp, options.run);
     }
   } catch (thrown) {
-    // It refuses live rows: it must not stay, whatever has happened.
-    await removeGuard(uninterrupted(session), prepared, options.run).catch(() => {});
+    if (steps.guard !== null) await removeGuard(session, steps.guard, options.run);
     throw thrown;
   }
-}
-
-async function removeGuard(session: Session, { steps, move }: PreparedMove, run: RunOptions): Promise<void> {
-  if (steps.guard.length === 0) return;
-  await runTransaction(session, guardSteps(move.table, move.default, move.leaf).drop, run);
-}
-
-/** Makes the steps that clean up when periods were moved: forgets what was copied where, and vacuums DEFAULT. */
-export function afterMoves(defaultPartition: DefaultPartition): {
-  readonly forget: readonly Step[];
-  readonly vacuum: Step;
-} {
-  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
-  return {
-    forget: [
-      {
-        title: 'Forget which rows were copied where',
-        sql: sqlStatement('partitions/drain_forget.sql', {}),
-        transaction: 1,
-        locks: [],
-      },
-    ],
-    vacuum: {
-      title: `Vacuum ${printable(relation)}`,
-      sql: sqlStatement('partitions/vacuum_default.sql', guardTarget(defaultPartition)),
-      transaction: null,
-      locks: [{ relation, mode: 'SHARE UPDATE EXCLUSIVE' }],
-    },
-  };
 }

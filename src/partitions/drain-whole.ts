@@ -3,21 +3,21 @@ import { toSensordbError } from '../cli/output.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { runTransaction } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
-import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
+import type { Instant } from '../time/instant.ts';
 import type { Interval } from '../time/periods.ts';
 import type { Scene } from './change.ts';
 import { compare } from './coverage.ts';
-import { type PreparedMove, type PreparedMoves, prepareMoves } from './drain.ts';
+import { NO_MOVES, type PreparedMoves, prepareMoves } from './drain.ts';
 import { dropUnfinished } from './drain-aside.ts';
+import { type MovedPeriod, type MovedPeriods, runMoves } from './drain-moves.ts';
 import { askedPeriods, type LeftRows, leftRows, saneRange } from './drain-plan.ts';
 import { readDefaultGroups, readDrainFacts } from './drain-read.ts';
 import type { DrainRequest } from './drain-request.ts';
-import { afterMoves, type MoveOptions, runMove } from './drain-run.ts';
-import { readRowsInTheWay } from './ensure.ts';
-import { type Conflict, type DrainedLeaf, planEnsure, refusedByServer } from './ensure-plan.ts';
-import { readTakenNames } from './ensure-read.ts';
+import type { MoveOptions } from './drain-run.ts';
+import { type Conflict, planEnsure } from './ensure-plan.ts';
+import { readRowsInTheWay, readTakenNames } from './ensure-read.ts';
 import { inferInterval, sketchPeriods } from './ensure-sketch.ts';
 import { leftGuardSteps } from './guard.ts';
 import {
@@ -48,8 +48,6 @@ export interface PreparedDrain {
   readonly defaultRows: number | null;
 }
 
-const NO_MOVES: PreparedMoves = { moves: [], conflicts: [], abandoned: [] };
-
 /** Reads and plans a drain: which rows go into which leaves, which stay, and by which SQL; changes nothing. */
 export async function prepareDrain(scene: Scene, request: DrainRequest): Promise<PreparedDrain> {
   const { session, table, now, run } = scene;
@@ -75,13 +73,24 @@ export async function prepareDrain(scene: Scene, request: DrainRequest): Promise
     { taken, defaultRows: rows },
     true,
   );
-  const moves = await prepareMoves(session, table, partitions, from, plan.drain, taken, request, run);
+  const moves = await prepareMoves(
+    session,
+    table,
+    { ...partitions, default: from },
+    plan.drain,
+    taken,
+    request,
+    run,
+  );
   const left = leftRows(groups, request, sane);
   return {
     table,
     partitions,
     interval,
-    moves,
+    moves: {
+      ...moves,
+      abandoned: moves.abandoned.filter(({ lower, upper }) => isAsked(request, lower, upper)),
+    },
     conflicts: [...plan.conflicts, ...moves.conflicts].toSorted((a, b) =>
       compare(a.range.lower, b.range.lower),
     ),
@@ -89,6 +98,10 @@ export async function prepareDrain(scene: Scene, request: DrainRequest): Promise
     quarantine: left.length === 0 ? null : await prepareQuarantine(scene, request, partitions, left, sane),
     defaultRows: groups.reduce((sum, { rows: { count } }) => sum + count, 0),
   };
+}
+
+function isAsked({ from, until }: DrainRequest, lower: Instant, upper: Instant): boolean {
+  return (from === null || upper > from) && (until === null || lower < until);
 }
 
 async function prepareQuarantine(
@@ -115,7 +128,7 @@ async function prepareQuarantine(
 
 /** What a drain came to. */
 export interface DrainResult {
-  readonly drained: readonly { readonly leaf: DrainedLeaf; readonly rows: number }[];
+  readonly drained: readonly MovedPeriod[];
   readonly conflicts: readonly Conflict[];
   readonly left: readonly LeftRows[];
   /** Null when nothing was to be quarantined. */
@@ -134,25 +147,19 @@ export async function runDrain(
   const { session, run, update } = scene;
   const { partitions, quarantine, left } = prepared;
   const options: MoveOptions = { run, batchRows: request.batchRows, update };
-  let error: SensordbError | null = null;
+  const { default: from } = partitions;
   let moved: MovedPeriods = { drained: [], conflicts: [], error: null };
+  let error: SensordbError | null = null;
   let quarantined: number | null = null;
   try {
     await cleanUp(session, prepared, options);
-    moved = await runMoves(session, prepared.moves.moves, options);
-    error = moved.error;
-    if (error === null && quarantine !== null) {
+    if (from !== null) moved = await runMoves(session, from, prepared.moves.moves, options);
+    if (moved.error === null && quarantine !== null) {
       update(`Moving rows into ${quarantine.to.name}`);
       quarantined = await runQuarantine(session, quarantine.create, quarantine.batch, run);
     }
-    if (partitions.default !== null && moved.drained.length > 0) {
-      const { forget, vacuum } = afterMoves(partitions.default);
-      await runTransaction(session, forget, run);
-      update(vacuum.title);
-      await session.run(vacuum.sql);
-    }
   } catch (thrown) {
-    error ??= toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+    error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
   }
   const gone = moved.drained.reduce((sum, { rows }) => sum + rows, 0) + (quarantined ?? 0);
   return {
@@ -161,7 +168,7 @@ export async function runDrain(
     left: quarantined === null ? left : [],
     quarantined,
     defaultRows: prepared.defaultRows === null ? null : Math.max(0, prepared.defaultRows - gone),
-    error,
+    error: moved.error ?? error,
   };
 }
 
@@ -174,47 +181,4 @@ async function cleanUp(
   const guard = leftGuardSteps(partitions.default);
   if (guard.length > 0) await runTransaction(session, guard, run);
   for (const unfinished of moves.abandoned) await dropUnfinished(session, table.schema, unfinished, run);
-}
-
-interface MovedPeriods {
-  readonly drained: DrainResult['drained'];
-  readonly conflicts: readonly Conflict[];
-  readonly error: SensordbError | null;
-}
-
-/** Moves periods one after the other; a conflict over one does not stop the others, a failure does. */
-export async function runMoves(
-  session: Session,
-  moves: readonly PreparedMove[],
-  options: MoveOptions,
-): Promise<MovedPeriods> {
-  const drained: { leaf: DrainedLeaf; rows: number }[] = [];
-  const conflicts: Conflict[] = [];
-  for (const prepared of moves) {
-    const { leaf } = prepared;
-    try {
-      drained.push({ leaf, rows: await runMove(session, prepared, options) });
-    } catch (thrown) {
-      const conflict = session.signal.aborted ? null : asConflict(leaf, thrown);
-      if (conflict === null) {
-        const error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
-        return { drained, conflicts, error };
-      }
-      conflicts.push(conflict);
-    }
-  }
-  return { drained, conflicts, error: null };
-}
-
-function asConflict({ range }: DrainedLeaf, thrown: unknown): Conflict | null {
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  switch (sqlstateOf(thrown)) {
-    case SQLSTATE.invalidObjectDefinition:
-      return refusedByServer(range, 'overlap', message);
-    case SQLSTATE.duplicateTable:
-    case SQLSTATE.duplicateObject:
-      return refusedByServer(range, 'name_taken', message);
-    default:
-      return null;
-  }
 }

@@ -1,19 +1,18 @@
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
-import { underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
-import { measureDefaultScan } from './default-scan.ts';
+import { forEach, measureDefaultScan } from './default-scan.ts';
+import { dropSteps } from './drain-aside.ts';
 import type { Move } from './drain-move.ts';
-import { forEach, judgeDrain } from './drain-plan.ts';
+import { judgeDrain } from './drain-plan.ts';
 import { readDrainFacts, readUnfinished, type Unfinished } from './drain-read.ts';
 import type { DrainRequest } from './drain-request.ts';
 import { type DrainSteps, drainSteps } from './drain-steps.ts';
 import type { Conflict, DrainedLeaf, EnsureFacts } from './ensure-plan.ts';
-import { requirePrivileges } from './ensure-read.ts';
-import { readLeafTemplate } from './leaf-template-read.ts';
+import { readTemplate } from './ensure-read.ts';
 import { fitName } from './names.ts';
 import type { DefaultPartition, Partitions } from './read.ts';
 
@@ -34,8 +33,14 @@ export interface PreparedMoves {
   readonly abandoned: readonly Unfinished[];
 }
 
+/** Nothing to move. */
+export const NO_MOVES: PreparedMoves = { moves: [], conflicts: [], abandoned: [] };
+
 /** ATTACH scans DEFAULT, and so does the search for rows that came in last. */
 const SCANS = 2;
+
+/** From so many rows on ATTACH would take too long to make sure of foreign keys: some 50 ms for these. */
+const MANY_ROWS = 100_000;
 
 /** How much of the time of one try a lock may take that is asked for while everybody waits already. */
 const SHARE_OF_TIMEOUT = 4;
@@ -48,13 +53,13 @@ const SHARE_OF_TIMEOUT = 4;
 export async function prepareMoves(
   session: Session,
   table: PartitionedTable,
-  partitions: Partitions,
-  defaultPartition: DefaultPartition,
+  partitions: Partitions & { readonly default: DefaultPartition },
   leaves: readonly DrainedLeaf[],
   taken: EnsureFacts['taken'],
   request: Pick<DrainRequest, 'guardDefault'>,
   options: RunOptions,
 ): Promise<PreparedMoves> {
+  const { default: defaultPartition } = partitions;
   const unfinished = await reading(session, () => readUnfinished(session, table, defaultPartition));
   const isPlanned = ({ lower, upper }: Unfinished) =>
     leaves.some(({ range }) => range.lower === lower && range.upper === upper);
@@ -64,17 +69,7 @@ export async function prepareMoves(
   const scan = await measureDefaultScan(session, table, defaultPartition, options, SCANS);
   const { way, conflict } = judgeDrain(table, defaultPartition, facts, scan, request.guardDefault);
   if (way === null) return { moves: [], conflicts: forEach(leaves, conflict), abandoned };
-  const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' as const }];
-  const template = await underBudget(session, `Read ${table.qualified}`, locks, options, () =>
-    reading(
-      session,
-      async () => {
-        await requirePrivileges(session, table);
-        return await readLeafTemplate(session, table, partitions.leaves);
-      },
-      options.budget.lockTimeoutMs,
-    ),
-  );
+  const template = await readTemplate(session, table, partitions, options);
   const shortTimeoutMs = Math.max(1, Math.floor(options.budget.lockTimeoutMs / SHARE_OF_TIMEOUT));
   const names = new Set([...taken.keys(), ...leaves.map(({ name }) => name)]);
   const moves: PreparedMove[] = [];
@@ -89,7 +84,8 @@ export async function prepareMoves(
       continue;
     }
     const move: Move = { table, default: defaultPartition, leaf, aside, columns: facts.columns };
-    const steps = drainSteps(move, template, names, way, template.attachLocks, shortTimeoutMs);
+    const keys = leaf.rows.count >= MANY_ROWS ? facts.keys : [];
+    const steps = drainSteps(move, template, names, { ...way, keys }, template.attachLocks, shortTimeoutMs);
     moves.push({ leaf, move, steps, unfinished: begun ?? null });
   }
   return { moves, conflicts, abandoned };
@@ -106,9 +102,13 @@ function asideTaken(table: PartitionedTable, { range }: DrainedLeaf, aside: stri
 }
 
 /** Lists the steps of a period that a run would send, for `--dry-run`. */
-export function allSteps({ steps, unfinished }: PreparedMove): readonly (readonly Step[])[] {
+export function allSteps(prepared: PreparedMove): readonly (readonly Step[])[] {
+  const { steps, unfinished } = prepared;
   const { begin, copy, index, guard, move, change } = steps;
-  const last = [...move, ...change];
-  if (unfinished === null) return [begin, copy, index, guard, last];
-  return unfinished.state === 'copying' ? [copy, index, guard, last] : [guard, last];
+  const last = [guard?.add ?? [], [...move, ...change]];
+  if (unfinished === null) return [begin, copy, index, ...last];
+  if (!unfinished.isIntact) {
+    return [dropSteps(prepared.move.table.schema, unfinished), begin, copy, index, ...last];
+  }
+  return unfinished.state === 'copying' ? [copy, index, ...last] : last;
 }

@@ -78,14 +78,14 @@ function outcomeOf(
   warnings: readonly Warning[],
   waiting: readonly DropWork[] = [],
 ): Outcome {
-  const { table, kept, overridden } = prepared;
+  const { table, kept, already, overridden } = prepared;
   const dropped = inOrder(prepared, result.dropped);
   const { refused } = result;
   const error: ErrorFacts | null = result.error?.facts ?? refusalError(refused);
   const view: DropView =
     waiting.length === 0
-      ? { table, what: 'dropped', leaves: dropped, refused, kept }
-      : { table, what: 'to drop', leaves: waiting, refused, kept };
+      ? { table, what: 'dropped', leaves: dropped, refused, kept, already }
+      : { table, what: 'to drop', leaves: waiting, refused, kept, already };
   return {
     exitCode: worstExitCode([
       ...refused.map(exitCodeOf),
@@ -97,6 +97,7 @@ function outcomeOf(
       dropped: dropped.map(({ leaf }) => leaf.name),
       refused: refused.map(({ name, reason, message, hint }) => ({ name, reason, message, hint })),
       kept: kept.map(({ name, until }) => ({ name, until: until === null ? null : formatInstant(until) })),
+      already,
       overridden: overridden.map(({ name, reason }) => ({ name, reason })),
       alongside: dropped.flatMap(({ below }) => below),
       bytes: freedBytes(dropped),

@@ -2,11 +2,11 @@ import { usageError } from '../cli/errors.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
-import { parseTableName } from '../db/table-name.ts';
 import { reading } from '../db/transaction.ts';
 import type { Instant } from '../time/instant.ts';
 import { compare } from './coverage.ts';
 import { type DetachedLeaf, readDetached } from './detached.ts';
+import { isNamed } from './drop-already.ts';
 import type { Gated } from './gate.ts';
 import { readStatistics } from './list-read.ts';
 import { type DefaultPartition, type Leaf, readPartitions } from './read.ts';
@@ -72,17 +72,12 @@ export function refuseDefault(
   selection: Selection,
 ): void {
   if (defaultPartition === null || selection.kind !== 'names') return;
-  const named = selection.names.find((text) => isNameOf(defaultPartition, text));
+  const named = selection.names.find((text) => isNamed(defaultPartition, text));
   if (named === undefined) return;
   throw usageError('default_partition', `${named} is the DEFAULT partition of ${table.qualified}.`, {
     object: named,
     hint: 'sensordb never drops it: it catches the rows that no leaf takes. Name leaves only.',
   });
-}
-
-function isNameOf({ schema, name }: DefaultPartition, text: string): boolean {
-  const parsed = parseTableName(text);
-  return parsed.spellings.includes(name) && (parsed.schema === null || parsed.schema.includes(schema));
 }
 
 interface LeafFacts {

@@ -16,6 +16,7 @@ export interface DropView {
   readonly leaves: readonly DropWork[];
   readonly refused: readonly Refusal[];
   readonly kept: readonly Kept[];
+  readonly already: readonly string[];
 }
 
 /** Shows a run: a table on a terminal, tab-separated lines off it. */
@@ -23,7 +24,7 @@ export async function renderDrop(style: Style, view: DropView): Promise<string> 
   return style.isTerminal ? await forTerminal(style, view) : forPipe(view);
 }
 
-function forPipe({ what, leaves, refused, kept }: DropView): string {
+function forPipe({ what, leaves, refused, kept, already }: DropView): string {
   return tabSeparated([
     ...leaves.map(({ leaf: { name, range } }) => [
       what,
@@ -33,11 +34,12 @@ function forPipe({ what, leaves, refused, kept }: DropView): string {
     ]),
     ...refused.map(({ name, reason, message, hint }) => ['refused', name, reason, message, hint]),
     ...kept.map(({ name, until }) => ['kept', name, until === null ? null : formatInstant(until)]),
+    ...already.map((name) => ['already', name]),
   ]);
 }
 
 async function forTerminal(style: Style, view: DropView): Promise<string> {
-  const { table, what, leaves, refused, kept } = view;
+  const { table, what, leaves, refused, kept, already } = view;
   const { chalk } = style;
   const title = `${chalk.bold(printable(table.qualified))}\n\n`;
   const rows = [
@@ -53,6 +55,7 @@ async function forTerminal(style: Style, view: DropView): Promise<string> {
       '',
       chalk.dim(until === null ? 'kept: attached' : `kept until ${formatInstantShort(until)}`),
     ]),
+    ...already.map((name) => [printable(name), '', '', chalk.dim('dropped before')]),
     ...refused.map(({ name, reason }) => [printable(name), '', '', chalk.red(reason)]),
   ];
   if (rows.length === 0) return `${title}No leaf is that old: nothing to drop.\n`;

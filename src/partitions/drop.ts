@@ -7,6 +7,7 @@ import type { Session } from '../db/session.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import type { Instant } from '../time/instant.ts';
+import { setAsideDropped } from './drop-already.ts';
 import { type Kept, keepLastLeaf, planDrop } from './drop-plan.ts';
 import { readCandidates, readSelected, refuseDefault, relationOf, type SelectedLeaf } from './drop-read.ts';
 import type { DropRequest } from './drop-request.ts';
@@ -32,6 +33,8 @@ export interface PreparedDrop {
   readonly work: readonly DropWork[];
   readonly refused: readonly Refusal[];
   readonly kept: readonly Kept[];
+  /** Names of leaves that were dropped before. */
+  readonly already: readonly string[];
   /** The reasons of the gate that `--no-gate` passes over. */
   readonly overridden: readonly Refusal[];
 }
@@ -50,7 +53,8 @@ export async function prepareDrop(
 ): Promise<PreparedDrop> {
   const candidates = await readCandidates(session, table);
   refuseDefault(table, candidates, request.selection);
-  const chosen = selectLeaves(table, candidates.leaves, request.selection, now);
+  const { selection, already } = await setAsideDropped(session, table, candidates.leaves, request.selection);
+  const chosen = selectLeaves(table, candidates.leaves, selection, now);
   const selected = await readSelected(session, agreed === null ? chosen : among(chosen, agreed.selected));
   const plan = planDrop(table, selected, request, now);
   const { standing, overridden } = await passGate(session, table, plan.drop, request);
@@ -76,6 +80,7 @@ export async function prepareDrop(
       ...refused,
     ],
     kept: plan.kept,
+    already,
     overridden,
   };
 }

@@ -5,22 +5,25 @@ import { printable } from '../cli/table.ts';
 import { formatInstant, type Instant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
 import { compare } from './coverage.ts';
+import { movesSteps } from './drain-moves.ts';
 import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
-import { type Conflict, runwayAfter } from './ensure-plan.ts';
+import { type Conflict, type NewLeaf, runwayAfter } from './ensure-plan.ts';
 import { renderEnsure } from './ensure-render.ts';
 import { type EnsureOptions, parseEnsureRequest } from './ensure-request.ts';
+import { guardWarning, leftGuardSteps } from './guard.ts';
 import { runwayData } from './runway.ts';
 
 /** Runs `partitions ensure`. */
 export async function ensureCommand(context: Context, options: EnsureOptions): Promise<Outcome> {
   const request = parseEnsureRequest(options);
-  const { months, weeks, days, until, from, interval } = options;
+  const { months, weeks, days, until, from, interval, drain, guardDefault } = options;
   return await changePartitions<PreparedEnsure>(context, options, {
     command: 'partitions ensure',
-    arguments: { months, weeks, days, until, from, interval },
-    logged: ['created', 'conflicts'],
+    arguments: { months, weeks, days, until, from, interval, drain, guardDefault },
+    logged: ['created', 'drained', 'conflicts'],
     prepare: ({ session, table, now, run }) => prepareEnsure(session, table, request, now, run),
-    hasWork: ({ work }) => work.length > 0,
+    hasWork: ({ work, moves, partitions }) =>
+      work.length + moves.moves.length + leftGuardSteps(partitions.default).length > 0,
     preview,
     carryOut,
   });
@@ -28,23 +31,25 @@ export async function ensureCommand(context: Context, options: EnsureOptions): P
 
 async function carryOut(prepared: PreparedEnsure, scene: Scene): Promise<Outcome> {
   const { session, run, now, warnings, update } = scene;
-  let made = 0;
-  const result = await runEnsure(session, prepared, run, (leaf) => {
-    made += 1;
-    update(`Creating ${leaf.name} (${made} of ${prepared.work.length})`);
-  });
+  const result = await runEnsure(session, prepared, run, update);
   return outcomeOf(prepared, result, now, warnings);
 }
 
 function preview(prepared: PreparedEnsure, { now, warnings }: Scene) {
   const { create, conflicts } = prepared.plan;
+  const { moves } = prepared.moves;
+  const drained = moves.map(({ leaf }) => ({ leaf, rows: leaf.rows.count }));
   return {
-    work: prepared.work.map(({ steps }) => steps),
-    outcome: outcomeOf(prepared, { created: create, conflicts, error: null }, now, warnings),
+    work: [
+      leftGuardSteps(prepared.partitions.default),
+      ...prepared.work.map(({ steps }) => steps),
+      ...movesSteps(prepared.partitions.default, moves),
+    ].filter((steps) => steps.length > 0),
+    outcome: outcomeOf(prepared, { created: create, drained, conflicts, error: null }, now, warnings),
     notes: conflicts
       .map(({ message, hint }) => `-- conflict: ${printable(message)}\n--   ${printable(hint)}\n`)
       .join(''),
-    concerns: prepared.work.length === 0 ? [] : defaultOids(prepared),
+    concerns: prepared.work.length + moves.length === 0 ? [] : defaultOids(prepared),
   };
 }
 
@@ -68,11 +73,12 @@ export function conflictData({ range, reason, message, hint, rows }: Conflict) {
 
 function outcomeOf(
   prepared: PreparedEnsure,
-  { created, conflicts, error }: EnsureResult,
+  { created: made, drained, conflicts, error }: EnsureResult,
   now: Instant,
   warnings: readonly Warning[],
 ): Outcome {
   const { table, plan, partitions } = prepared;
+  const created: readonly NewLeaf[] = [...made, ...drained.map(({ leaf }) => leaf)];
   const sorted = created.toSorted((a, b) => compare(a.range.lower, b.range.lower));
   const sortedConflicts = conflicts.toSorted((a, b) => compare(a.range.lower, b.range.lower));
   const runway = runwayAfter(partitions.leaves, created, now);
@@ -88,12 +94,23 @@ function outcomeOf(
       until: formatInstant(plan.range.upper),
       created: sorted.map(({ name }) => name),
       existing: plan.existing,
+      drained: drained.map(({ leaf, rows }) => ({ name: leaf.name, rows })),
       conflicts: sortedConflicts.map(conflictData),
       ...runwayData(runway),
     },
-    warnings,
+    warnings: [...warnings, ...guardWarnings(prepared)],
     error: error?.facts ?? null,
     render: (style) =>
       renderEnsure(style, { prepared, created: sorted, conflicts: sortedConflicts, runway, now }),
   };
+}
+
+function guardWarnings({ work, moves, partitions }: PreparedEnsure): readonly Warning[] {
+  const guarded = [
+    ...work.filter(({ guard }) => guard !== null).map(({ leaf }) => leaf),
+    ...moves.moves.filter(({ steps }) => steps.guard !== null).map(({ leaf }) => leaf),
+  ];
+  return guarded.length === 0 || partitions.default === null
+    ? []
+    : [guardWarning(partitions.default, guarded)];
 }

@@ -182,7 +182,7 @@ export function rowsInDefault(
 }
 
 /** Spells a word as a shell takes it. */
-function shellWord(word: string): string {
+export function shellWord(word: string): string {
   return /^[a-z0-9_.]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 

@@ -1,13 +1,18 @@
 import { sql } from 'kysely';
 import { failure } from '../cli/errors.ts';
+import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import { quoteIdentifier } from '../db/quote.ts';
+import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
+import { underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE } from '../db/sqlstate.ts';
+import { reading } from '../db/transaction.ts';
 import { formatBound, type Instant, parseInstant } from '../time/instant.ts';
 import type { DefaultRows, EnsureFacts } from './ensure-plan.ts';
 import type { Hole } from './ensure-sketch.ts';
-import type { DefaultPartition } from './read.ts';
+import type { LeafTemplate } from './leaf-template.ts';
+import { readLeafTemplate } from './leaf-template-read.ts';
+import type { DefaultPartition, Partitions } from './read.ts';
 
 const RELATION_KINDS: Readonly<Record<string, string>> = {
   r: 'table',
@@ -97,12 +102,54 @@ function toDefaultRows({ count, earliest, latest }: DefaultRow): DefaultRows {
   };
 }
 
+/** Counts the rows of DEFAULT in each hole, waiting for it under the budget. */
+export async function readRowsInTheWay(
+  session: Session,
+  table: PartitionedTable,
+  partitions: Partitions,
+  holes: readonly Hole[],
+  options: RunOptions,
+) {
+  const { default: defaultPartition } = partitions;
+  if (defaultPartition === null) return new Map();
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
+  return await underBudget(session, `Count the rows of ${relation}`, locks, options, () =>
+    reading(
+      session,
+      () => readDefaultRows(session, table, defaultPartition, holes),
+      options.budget.lockTimeoutMs,
+    ),
+  );
+}
+
+/** Reads what a new leaf must have, once it is sure that the role may make one; waits for the parent under the budget. */
+export async function readTemplate(
+  session: Session,
+  table: PartitionedTable,
+  { leaves }: Partitions,
+  options: RunOptions,
+): Promise<LeafTemplate> {
+  // pg_get_indexdef and the like take ACCESS SHARE on the parent and its indexes.
+  const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' as const }];
+  return await underBudget(session, `Read ${table.qualified}`, locks, options, () =>
+    reading(
+      session,
+      async () => {
+        await requirePrivileges(session, table);
+        return await readLeafTemplate(session, table, leaves);
+      },
+      options.budget.lockTimeoutMs,
+    ),
+  );
+}
+
 /**
  * Makes sure that the role may make leaves, before anything is changed; throws `insufficient_privilege` (exit 1).
  *
  * CREATE and ATTACH want CREATE on the schema and the rights of the table's owner; GRANT ALL is not enough.
  */
-export async function requirePrivileges(session: Session, table: PartitionedTable): Promise<void> {
+async function requirePrivileges(session: Session, table: PartitionedTable): Promise<void> {
   const { rows } = await sql<{ owns: boolean; creates: boolean; ownerCreates: boolean }>`
     select pg_has_role(c.relowner, 'usage') as owns,
            has_schema_privilege(c.relnamespace, 'create') as creates,

@@ -13,10 +13,20 @@ export interface EnsureOptions extends ChangeTableOptions {
   readonly until?: string;
   readonly from?: string;
   readonly interval?: string;
+  readonly drain?: boolean;
+  readonly guardDefault?: boolean;
+}
+
+/** What was asked for, and what may be done about DEFAULT. */
+export interface EnsureWishes extends EnsureRequest {
+  /** Rows of DEFAULT that stand in the way are moved. */
+  readonly drain: boolean;
+  /** DEFAULT may refuse rows of a period while its leaf is made, if it is too large to be scanned. */
+  readonly guardDefault: boolean;
 }
 
 /** Reads what was asked for; throws usage errors before anything is connected. */
-export function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
+export function parseEnsureRequest(options: EnsureOptions): EnsureWishes {
   const given: Horizon[] = [];
   for (const [unit, text] of [
     ['month', options.months],
@@ -35,7 +45,13 @@ export function parseEnsureRequest(options: EnsureOptions): EnsureRequest {
     });
   }
   const from = options.from === undefined ? null : parseUserInstant(options.from, '--from');
-  return { horizon, from, interval: parseInterval(options.interval) };
+  return {
+    horizon,
+    from,
+    interval: parseInterval(options.interval),
+    drain: options.drain === true,
+    guardDefault: options.guardDefault === true,
+  };
 }
 
 /** Reads `--interval`. */

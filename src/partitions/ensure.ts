@@ -2,26 +2,31 @@ import type { SensordbError } from '../cli/errors.ts';
 import { toSensordbError } from '../cli/output.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import { qualifiedName } from '../db/quote.ts';
-import { runTransaction, underBudget } from '../db/run-steps.ts';
+import { runSteps } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
-import type { Step } from '../db/step.ts';
+import { joinWork, type Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import type { Instant } from '../time/instant.ts';
+import { forEach, measureDefaultScan, tooLarge } from './default-scan.ts';
 import { readDetachedIfAllowed } from './detached.ts';
+import { NO_MOVES, type PreparedMoves, prepareMoves } from './drain.ts';
+import { type MovedPeriod, runMoves } from './drain-moves.ts';
+import { BATCH_ROWS } from './drain-request.ts';
 import {
   type Conflict,
+  type EnsureFacts,
   type EnsurePlan,
   type NewLeaf,
   planEnsure,
   refusedByServer,
   rowsInDefault,
 } from './ensure-plan.ts';
-import { readDefaultRows, readTakenNames, requirePrivileges } from './ensure-read.ts';
-import { type EnsureRequest, type Hole, sketchEnsure } from './ensure-sketch.ts';
+import { readRowsInTheWay, readTakenNames, readTemplate } from './ensure-read.ts';
+import type { EnsureWishes } from './ensure-request.ts';
+import { type Hole, sketchEnsure } from './ensure-sketch.ts';
+import { type GuardSteps, guardSteps, leftGuardSteps, removeGuard } from './guard.ts';
 import { leafSteps } from './leaf-steps.ts';
-import { readLeafTemplate } from './leaf-template-read.ts';
 import { type Partitions, readPartitions } from './read.ts';
 
 /** A plan with the SQL that carries it out: one list of steps for each leaf, in the order in which they are made. */
@@ -29,7 +34,14 @@ export interface PreparedEnsure {
   readonly table: PartitionedTable;
   readonly partitions: Partitions;
   readonly plan: EnsurePlan;
-  readonly work: readonly { readonly leaf: NewLeaf; readonly steps: readonly Step[] }[];
+  readonly work: readonly {
+    readonly leaf: NewLeaf;
+    readonly steps: readonly Step[];
+    /** What keeps rows of its period out of DEFAULT meanwhile. */
+    readonly guard: GuardSteps | null;
+  }[];
+  /** Periods whose rows are moved out of DEFAULT, into leaves made for them. */
+  readonly moves: PreparedMoves;
 }
 
 /**
@@ -40,7 +52,7 @@ export interface PreparedEnsure {
 export async function prepareEnsure(
   session: Session,
   table: PartitionedTable,
-  request: EnsureRequest,
+  request: EnsureWishes,
   now: Instant,
   options: RunOptions,
 ): Promise<PreparedEnsure> {
@@ -48,30 +60,77 @@ export async function prepareEnsure(
   const sketch = sketchEnsure(table, partitions.leaves, request, now);
   const nothing = { taken: new Map(), defaultRows: new Map() };
   if (sketch.holes.length === 0) {
-    return { table, partitions, plan: planEnsure(table, sketch, partitions, nothing), work: [] };
+    return {
+      table,
+      partitions,
+      plan: planEnsure(table, sketch, partitions, nothing),
+      work: [],
+      moves: NO_MOVES,
+    };
   }
   const taken = await readTaken(session, table);
   const defaultRows = await readRowsInTheWay(session, table, partitions, sketch.holes, options);
-  const plan = planEnsure(table, sketch, partitions, { taken, defaultRows });
-  if (plan.create.length === 0) return { table, partitions, plan, work: [] };
-  // pg_get_indexdef and the like take ACCESS SHARE on the parent and its indexes.
-  const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' as const }];
-  const template = await underBudget(session, `Read ${table.qualified}`, locks, options, () =>
-    reading(
-      session,
-      async () => {
-        await requirePrivileges(session, table);
-        return await readLeafTemplate(session, table, partitions.leaves);
-      },
-      options.budget.lockTimeoutMs,
-    ),
-  );
+  const wanted = planEnsure(table, sketch, partitions, { taken, defaultRows }, request.drain);
+  const { plan, guarded } = await heedDefault(session, table, partitions, wanted, request, options);
+  const moves = await prepareDrained(session, table, partitions, plan, taken, request, options);
+  const whole = { ...plan, conflicts: [...plan.conflicts, ...moves.conflicts] };
+  const work = await prepareWork(session, table, partitions, plan, taken, guarded, now, options);
+  return { table, partitions, plan: whole, work, moves };
+}
+
+async function prepareWork(
+  session: Session,
+  table: PartitionedTable,
+  partitions: Partitions,
+  plan: EnsurePlan,
+  taken: EnsureFacts['taken'],
+  guarded: boolean,
+  now: Instant,
+  options: RunOptions,
+): Promise<PreparedEnsure['work']> {
+  if (plan.create.length === 0) return [];
+  const template = await readTemplate(session, table, partitions, options);
   const names = new Set([...taken.keys(), ...plan.create.map(({ name }) => name)]);
-  const work = urgentFirst(plan.create, now).map((leaf, at) => ({
-    leaf,
-    steps: leafSteps(table, leaf, template, names, at + 1),
-  }));
-  return { table, partitions, plan, work };
+  return urgentFirst(plan.create, now).map((leaf, at) => {
+    const steps = leafSteps(table, leaf, template, names, at + 1);
+    const guard = guarded && partitions.default !== null ? guardSteps(table, partitions.default, leaf) : null;
+    return { leaf, steps: guard === null ? steps : underGuard(steps, guard), guard };
+  });
+}
+
+/** Puts the making of a leaf between a guard's making and its end. */
+function underGuard(steps: readonly Step[], { add, validate, drop }: GuardSteps): readonly Step[] {
+  return joinWork([add, validate, [...steps, ...drop].map((step) => ({ ...step, transaction: 1 }))]);
+}
+
+/** Turns all leaves into conflicts beside a DEFAULT that ATTACH would scan for too long, unless a guard is allowed. */
+async function heedDefault(
+  session: Session,
+  table: PartitionedTable,
+  partitions: Partitions,
+  plan: EnsurePlan,
+  { guardDefault }: EnsureWishes,
+  options: RunOptions,
+): Promise<{ readonly plan: EnsurePlan; readonly guarded: boolean }> {
+  const { default: from } = partitions;
+  if (from === null || plan.create.length === 0) return { plan, guarded: false };
+  const scan = await measureDefaultScan(session, table, from, options);
+  if (scan === null || guardDefault) return { plan, guarded: scan !== null };
+  const conflicts = [...plan.conflicts, ...forEach(plan.create, tooLarge(table, from, scan))];
+  return { plan: { ...plan, create: [], conflicts }, guarded: false };
+}
+
+async function prepareDrained(
+  session: Session,
+  table: PartitionedTable,
+  { default: from, leaves }: Partitions,
+  plan: EnsurePlan,
+  taken: EnsureFacts['taken'],
+  request: EnsureWishes,
+  options: RunOptions,
+): Promise<PreparedMoves> {
+  if (from === null || plan.drain.length === 0) return NO_MOVES;
+  return await prepareMoves(session, table, { leaves, default: from }, plan.drain, taken, request, options);
 }
 
 /** Reads the names that are taken, and which of them are leaves that were detached from this table. */
@@ -92,30 +151,10 @@ function urgentFirst(leaves: readonly NewLeaf[], now: Instant): readonly NewLeaf
   return [...leaves.filter((leaf) => !isPast(leaf)), ...leaves.filter(isPast)];
 }
 
-/** Counts the rows of DEFAULT in each hole, waiting for it under the budget. */
-export async function readRowsInTheWay(
-  session: Session,
-  table: PartitionedTable,
-  partitions: Partitions,
-  holes: readonly Hole[],
-  options: RunOptions,
-) {
-  const { default: defaultPartition } = partitions;
-  if (defaultPartition === null) return new Map();
-  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
-  const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
-  return await underBudget(session, `Count the rows of ${relation}`, locks, options, () =>
-    reading(
-      session,
-      () => readDefaultRows(session, table, defaultPartition, holes),
-      options.budget.lockTimeoutMs,
-    ),
-  );
-}
-
 /** What a run of `partitions ensure` came to. */
 export interface EnsureResult {
   readonly created: readonly NewLeaf[];
+  readonly drained: readonly MovedPeriod[];
   /** Those of the plan, and those that came up on the way. */
   readonly conflicts: readonly Conflict[];
   /** What ended the run before its time; what is created stands all the same. */
@@ -129,16 +168,41 @@ export async function runEnsure(
   session: Session,
   prepared: PreparedEnsure,
   options: RunOptions,
-  onLeaf: (leaf: NewLeaf) => void,
+  update: (text: string) => void,
 ): Promise<EnsureResult> {
+  const made = await runWork(session, prepared, options, update);
+  const { moves } = prepared.moves;
+  const { default: from } = prepared.partitions;
+  if (made.error !== null || from === null || moves.length === 0) return { ...made, drained: [] };
+  const { drained, conflicts, error } = await runMoves(session, from, moves, {
+    run: options,
+    batchRows: BATCH_ROWS,
+    update,
+  });
+  return { created: made.created, drained, conflicts: [...made.conflicts, ...conflicts], error };
+}
+
+async function runWork(
+  session: Session,
+  prepared: PreparedEnsure,
+  options: RunOptions,
+  update: (text: string) => void,
+): Promise<Omit<EnsureResult, 'drained'>> {
   const created: NewLeaf[] = [];
   const conflicts: Conflict[] = [...prepared.plan.conflicts];
-  for (const { leaf, steps } of prepared.work) {
-    onLeaf(leaf);
+  const { work, partitions } = prepared;
+  try {
+    await runSteps(session, leftGuardSteps(partitions.default), options);
+  } catch (thrown) {
+    return { created, conflicts, error: asError(session, thrown) };
+  }
+  for (const [at, { leaf, steps, guard }] of work.entries()) {
+    update(`Creating ${leaf.name} (${at + 1} of ${work.length})`);
     try {
-      await runTransaction(session, steps, options);
+      await runSteps(session, steps, options);
       created.push(leaf);
     } catch (thrown) {
+      if (guard !== null) await removeGuard(session, guard, options);
       const judged = await judgeFailure(session, prepared, leaf, thrown, options);
       if (judged.error !== null) return { created, conflicts, error: judged.error };
       conflicts.push(judged.conflict);

@@ -1,7 +1,10 @@
 import type { Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
+import { createBudget, type RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
+import { runTransaction } from '../db/run-steps.ts';
+import { type Session, uninterrupted } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import type { Step, StepLock } from '../db/step.ts';
 import { formatBound } from '../time/instant.ts';
@@ -80,3 +83,20 @@ export function guardWarning(defaultPartition: DefaultPartition, leaves: readonl
     message: `${relation} refused rows (SQLSTATE 23514) of ${leaves.map(({ name }) => name).join(', ')} from the time a guard was put on it until the leaf was attached.`,
   };
 }
+
+/**
+ * Removes a guard when what it was put there for failed: it refuses live rows, so it must not stay, whatever has happened.
+ *
+ * Never throws: a guard that is left is removed first of all by the next run.
+ */
+export async function removeGuard(
+  session: Session,
+  { drop }: GuardSteps,
+  options: RunOptions,
+): Promise<void> {
+  const budget = createBudget(options.budget.lockTimeoutMs, REMOVAL_MS);
+  await runTransaction(uninterrupted(session), drop, { ...options, budget }).catch(() => {});
+}
+
+/** How long the removal of a guard may wait for its lock, even when the budget is spent. */
+const REMOVAL_MS = 5000;

@@ -144,7 +144,7 @@ export async function readPoliciesFound(
   return rows;
 }
 
-/** A row trigger that is not on a partition as it is on the partition's parent. */
+/** A row trigger that is not on a partition as it is on the table. */
 export interface TriggerFound {
   readonly oid: number;
   readonly name: string;
@@ -156,31 +156,34 @@ export interface TriggerFound {
   readonly isForeignKey: boolean;
 }
 
-/** Finds the triggers that partitions lack, or that are enabled there otherwise than on their parents. */
+/** Finds the triggers that partitions lack, or that are enabled there otherwise than on the table. */
 export async function readTriggersFound(
   session: Session,
   table: PartitionedTable,
   oids: readonly number[],
 ): Promise<readonly TriggerFound[]> {
-  // A partition's copy of its parent's trigger leads to it by tgparentid, and may have a name of its own. 14 marks the copies
-  // internal. Those of foreign keys lead to nothing where the parent has none itself (14): they are enabled when all is well.
+  // A partition's copy of a trigger leads to its parent's by tgparentid. 14 marks the copies internal; those of foreign keys
+  // lead nowhere on 14, where a partitioned table has none itself: they are enabled when all is well.
   const { rows } = await sql<TriggerFound>`
-    select m.oid, t.tgname::text as name, t.tgenabled::text as expected, c.tgenabled::text as found,
+    with recursive copy (root, oid, relation, enabled) as (
+      select t.oid, t.oid, t.tgrelid, t.tgenabled from pg_trigger t
+       where t.tgrelid = ${String(table.oid)}::oid and t.tgtype & 1 = 1
+      union all
+      select c.root, t.oid, t.tgrelid, t.tgenabled from copy c join pg_trigger t on t.tgparentid = c.oid
+    )
+    select m.oid, t.tgname::text as name, t.tgenabled::text as expected, c.enabled::text as found,
            false as "isForeignKey"
       from unnest(${oidList(oids)}::oid[]) m (oid)
-      join pg_inherits i on i.inhrelid = m.oid
-      join pg_trigger t on t.tgrelid = i.inhparent and t.tgtype & 1 = 1
-       and case when t.tgrelid = ${String(table.oid)}::oid then not t.tgisinternal else t.tgparentid <> 0 end
-      left join pg_constraint k on k.oid = t.tgconstraint
-      left join pg_trigger c on c.tgrelid = m.oid and c.tgparentid = t.oid
-     where k.contype is distinct from 'f' and c.tgenabled is distinct from t.tgenabled
+      cross join (copy r join pg_trigger t on t.oid = r.oid and r.oid = r.root and not t.tgisinternal)
+      left join copy c on c.root = r.root and c.relation = m.oid
+     where c.enabled is distinct from t.tgenabled
     union all
-    select c.tgrelid, c.tgname::text, coalesce(t.tgenabled, 'O')::text, c.tgenabled::text, true
-      from pg_trigger c
-      join pg_constraint k on k.oid = c.tgconstraint and k.contype = 'f'
-      left join pg_trigger t on t.oid = c.tgparentid
-     where c.tgrelid = any (${oidList(oids)}::oid[]) and c.tgisinternal
-       and c.tgenabled <> coalesce(t.tgenabled, 'O')
+    select t.tgrelid, t.tgname::text, coalesce(r.tgenabled, 'O')::text, t.tgenabled::text, true
+      from pg_trigger t
+      join pg_constraint k on k.oid = t.tgconstraint and k.contype = 'f'
+      left join (copy c join pg_trigger r on r.oid = c.root) on c.oid = t.oid
+     where t.tgrelid = any (${oidList(oids)}::oid[]) and t.tgisinternal
+       and t.tgenabled <> coalesce(r.tgenabled, 'O')
      order by 2`.execute(session.db);
   return rows;
 }

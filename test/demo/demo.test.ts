@@ -50,6 +50,11 @@ test('shows each command before it runs it', () => {
     'partitions ensure --months 4 --dry-run',
     'partitions ensure --months 4',
     'partitions ensure --months 4',
+    'partitions drain --quarantine sensors_sensorreading_quarantine',
+    'partitions detach --older-than 11mo',
+    'partitions drop --older-than 11mo --keep-for 7d --yes',
+    'partitions drop --older-than 11mo --yes',
+    'partitions repair --check',
     'migrate status --check',
   ]);
 });

@@ -206,3 +206,12 @@ it('leaves to DETACH itself what it cannot look at', async () => {
     expect(await asked('detach')).toEqual([]);
   });
 });
+
+it('rows of a leaf that reference rows of the very same leaf keep it attached, as PostgreSQL has it', async () => {
+  await database.sql.unsafe(`alter table t add old_id bigint, add old_at timestamptz, add foreign key (old_id, old_at) references t;
+    update t set old_id = 1, old_at = '2025-01-05Z' where id = 1`);
+  expect(await asked('detach')).toEqual(['t_1 referenced_rows']);
+  await expect(database.sql.unsafe('alter table t detach partition t_1')).rejects.toMatchObject({
+    code: '23503',
+  });
+});

@@ -24,11 +24,9 @@ async function makeDays(count: number): Promise<void> {
 
 const DROP = ['partitions', 'drop', '-t', 't', '--yes'];
 
-it('drops a thousand leaves at default settings', async () => {
+it('drops a thousand leaves at default settings', { timeout: 180_000 }, async () => {
   await makeDays(1000);
-  const start = performance.now();
   const { exitCode, data, error } = await runJson(database, [...DROP, '--older-than', '1d']);
-  console.log(performance.now() - start);
   expect({ exitCode, error, count: data.dropped.length }).toEqual({ exitCode: 0, error: null, count: 999 });
   expect(await database.sql`select count(*)::int4 from pg_inherits where inhparent = 't'::regclass`).toEqual([
     { count: 2 },
@@ -51,7 +49,6 @@ it('sends as many statements on a table of many leaves as on one of few', async 
     await proxy.close();
   }
   const [first, second, third, fourth] = counts as [number, number, number, number];
-  console.log(counts);
   // The first run of all makes sensordb's own tables.
   expect(second - first).toBe(fourth - third);
   expect(third).toBeLessThan(first);

@@ -79,7 +79,7 @@ describe.each([
     expect(failures).toEqual([]);
     expect(reads).toBeGreaterThan(1);
     const stored = await database.sql`
-      select count(*)::int4, count(distinct value)::int4, min(value), max(value)
+      select count(*)::int4, count(distinct value)::int4 as "distinct", min(value), max(value)
         from sensors_sensorreading_2026_03`;
     expect(stored).toEqual([{ count: sentRows, distinct: sentRows, min: 1, max: sentRows }]);
     expect(await attached()).toEqual([...drained, ...others]);

@@ -49,7 +49,7 @@ export interface CliOptions {
   /** Stdout and stderr are terminals of so many columns. */
   readonly terminal?: number;
   /** Stdin is a terminal at which this is typed, and then nothing more. */
-  readonly typed?: string;
+  readonly typed?: string | AsyncIterable<Buffer>;
   readonly signal?: AbortSignal;
 }
 
@@ -79,9 +79,10 @@ function resultOf(exitCode: number, stdout: string, stderr: string): CliResult {
   return { exitCode, stdout, stderr, json: () => JSON.parse(stdout) as Envelope };
 }
 
-function stdinOf(typed: string | undefined): Context['stdin'] {
+function stdinOf(typed: CliOptions['typed']): Context['stdin'] {
   if (typed === undefined) return Readable.from([]);
-  return Object.assign(Readable.from([Buffer.from(typed)]), { isTTY: true });
+  const chunks = typeof typed === 'string' ? [Buffer.from(typed)] : typed;
+  return Object.assign(Readable.from(chunks), { isTTY: true });
 }
 
 function collect(columns: number | undefined) {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXECUTABLE } from '../support/cli.ts';
 import { liveDatabase } from '../support/live.ts';
 import type { TestDatabase } from '../support/server.ts';
@@ -12,11 +12,17 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-function onTerminal(words: string, env: Readonly<Record<string, string>> = {}, columns = 120): string {
+function onTerminal(
+  words: string,
+  env: Readonly<Record<string, string>> = {},
+  columns = 120,
+  typed = '',
+): string {
   const command = `stty cols ${columns}; ${process.execPath} ${EXECUTABLE} ${words}`;
   return execFileSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
+    input: typed,
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: {
       PATH: process.env.PATH,
       LANG: 'C.UTF-8',
@@ -41,4 +47,31 @@ it('draws without colour where none is wanted', () => {
 
 it('ends on a terminal that does not know its size', () => {
   expect(onTerminal('partitions ensure --months 2', {}, 0)).toMatch(/created/);
+});
+
+describe('the question before leaves are dropped', () => {
+  const DROP = 'partitions drop sensors_sensorreading_2025_01';
+  beforeEach(async () => {
+    await database.sql.unsafe(`drop table if exists sensors_sensorreading_2025_01;
+      create table sensors_sensorreading_2025_01 partition of sensors_sensorreading
+        for values from ('2025-01-01') to ('2025-02-01')`);
+  });
+  const isThere = async () =>
+    (await database.sql`select to_regclass('sensors_sensorreading_2025_01') is not null as there`)[0]?.there;
+
+  it('goes on at y', async () => {
+    expect(onTerminal(DROP, {}, 120, 'y\n')).toMatch(
+      /Drop this leaf of public\.sensors_sensorreading, about .*: sensors_sensorreading_2025_01\? \[y\/N\] .*dropped/s,
+    );
+    expect(await isThere()).toBe(false);
+  });
+
+  it.each([
+    ['n', 'n\n', 6],
+    ['Ctrl-C', '\u0003', 130],
+    ['Ctrl-D', '\u0004', 6],
+  ])('ends at %s, with nothing dropped', async (_what, typed, status) => {
+    expect(() => onTerminal(DROP, {}, 120, typed)).toThrow(expect.objectContaining({ status }));
+    expect(await isThere()).toBe(true);
+  });
 });
