@@ -70,17 +70,22 @@ export async function readColumnConflicts(
   });
 }
 
+/** Tells whether a range ends at both sides. */
+export function isBounded({ lower, upper }: Range): boolean {
+  return lower !== BEGINNING && upper !== END;
+}
+
 /** Looks for rows of tables' periods in DEFAULT, which ATTACH refuses (23514); under the lock budget. */
 export async function readDefaultConflicts(
   session: Session,
   table: PartitionedTable,
-  byDefault: DefaultPartition | null,
+  byDefault: DefaultPartition,
   candidates: readonly AttachCandidate[],
   options: RunOptions,
 ): Promise<readonly Refusal[]> {
   // What has no end is left to ATTACH itself.
-  const bounded = candidates.filter(({ range }) => range.lower !== BEGINNING && range.upper !== END);
-  if (byDefault === null || bounded.length === 0) return [];
+  const bounded = candidates.filter(({ range }) => isBounded(range));
+  if (bounded.length === 0) return [];
   const relation = qualifiedName(byDefault.schema, byDefault.name);
   const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
   const holes = bounded
