@@ -209,7 +209,9 @@ describe('never', () => {
     expect(reasons(early.data.refused)).toEqual(['t_2026_03 current_leaf']);
     const late = await runJson(database, words, { now: '2026-04-01T00:00:00Z' });
     expect(late.data.dropped).toEqual(['t_2026_03']);
-    const soon = await runJson(database, [...words.slice(0, 4), 't_2026_04'], { now: '2026-04-01T00:00:00Z' });
+    const soon = await runJson(database, [...words.slice(0, 4), 't_2026_04'], {
+      now: '2026-04-01T00:00:00Z',
+    });
     expect(reasons(soon.data.refused)).toEqual(['t_2026_04 current_leaf']);
   });
 
