@@ -18,10 +18,10 @@ export async function attachCommand(
   names: readonly string[],
 ): Promise<Outcome> {
   const request = parseAttachRequest(options, names);
-  const { from, until } = options;
+  const { from, until, guardDefault } = options;
   return await changePartitions<PreparedAttach>(context, options, {
     command: 'partitions attach',
-    arguments: { names, from, until },
+    arguments: { names, from, until, guardDefault },
     logged: ['attached', 'conflicts', 'refused'],
     prepare: ({ session, table, run }) => prepareAttach(session, table, request, run),
     hasWork: ({ tasks }) => tasks.length > 0,

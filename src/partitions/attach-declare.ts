@@ -12,6 +12,8 @@ const EXAMPLES = `Examples:
 const NOTES = `
 Puts back what 'sensordb partitions detach' took out: with its bounds, into its schema and its publications.
 By its CHECK the leaf is not read. DEFAULT and the tables that foreign keys lead to are locked for a moment.
+Where scanning DEFAULT would hold everybody up for longer than --lock-timeout, it is a conflict unless --guard-default
+is given: live rows of the leaf's period are then refused (SQLSTATE 23514) until it is attached.
 Exits 3 when a leaf cannot be attached as things are, and says why; the others are attached all the same.
 `;
 
@@ -25,7 +27,9 @@ export function declareAttach(partitions: Command, invoke: Invoke): void {
     .addHelpText('after', NOTES)
     .optionsGroup('A table that sensordb did not detach:')
     .option('--from <date>', 'its lower bound, a UTC date, inclusive')
-    .option('--until <date>', 'its upper bound, a UTC date, exclusive');
+    .option('--until <date>', 'its upper bound, a UTC date, exclusive')
+    .optionsGroup('DEFAULT:')
+    .option('--guard-default', 'allow a CHECK on a large DEFAULT that refuses rows of the period meanwhile');
   addTableOption(attach);
   addChangeOptions(attach);
   invoke<AttachOptions>(attach, async (context, options, names) => {

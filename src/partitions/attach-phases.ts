@@ -1,9 +1,11 @@
 import { qualifiedName } from '../db/quote.ts';
 import { sqlStatement } from '../db/sql-files.ts';
+import type { Step } from '../db/step.ts';
 import type { Range } from '../time/instant.ts';
 import { type BoundCheck, checkPhases, chooseCheckName } from './bound-check.ts';
 import { attachWithBound } from './bound-text.ts';
 import type { PublicationMembership } from './detached.ts';
+import type { GuardSteps } from './guard.ts';
 import type { LeafFacts } from './leaf-facts.ts';
 import { guard, moves, note, wholeLeaf } from './leaf-statements.ts';
 import type { Phase, Statement } from './leaf-work.ts';
@@ -17,6 +19,8 @@ export interface AttachTask {
   /** Where it was before it was detached. */
   readonly homeSchema: string;
   readonly publications: readonly PublicationMembership[];
+  /** Null unless DEFAULT is to be guarded for the moment. */
+  readonly guard: GuardSteps | null;
 }
 
 /** Makes the phase that notes a table which sensordb did not detach, so that the next run can carry on. */
@@ -69,9 +73,21 @@ export function attachPhases(scene: LockScene, task: AttachTask, check: BoundChe
       }),
       locks: wholeLeaf(leaf, 'ACCESS EXCLUSIVE'),
     },
+    ...(task.guard?.drop ?? []),
   ];
   return [
     ...checkPhases(scene, leaf, bound, check),
+    ...guardPhases(task.guard),
     { kind: 'transaction', title: `Attach ${leaf.name}`, statements },
   ];
+}
+
+function guardPhases(guard: GuardSteps | null): readonly Phase[] {
+  return guard === null ? [] : [guard.add, guard.validate].flatMap(phaseOf);
+}
+
+/** Makes a phase of steps that share a transaction; none of none. */
+export function phaseOf(steps: readonly Step[]): readonly Phase[] {
+  const [first] = steps;
+  return first === undefined ? [] : [{ kind: 'transaction', title: first.title, statements: steps }];
 }

@@ -70,17 +70,22 @@ export async function readColumnConflicts(
   });
 }
 
+/** Tells whether a range ends at both sides. */
+export function isBounded({ lower, upper }: Range): boolean {
+  return lower !== BEGINNING && upper !== END;
+}
+
 /** Looks for rows of tables' periods in DEFAULT, which ATTACH refuses (23514); under the lock budget. */
 export async function readDefaultConflicts(
   session: Session,
   table: PartitionedTable,
-  byDefault: DefaultPartition | null,
+  byDefault: DefaultPartition,
   candidates: readonly AttachCandidate[],
   options: RunOptions,
 ): Promise<readonly Refusal[]> {
   // What has no end is left to ATTACH itself.
-  const bounded = candidates.filter(({ range }) => range.lower !== BEGINNING && range.upper !== END);
-  if (byDefault === null || bounded.length === 0) return [];
+  const bounded = candidates.filter(({ range }) => isBounded(range));
+  if (bounded.length === 0) return [];
   const relation = qualifiedName(byDefault.schema, byDefault.name);
   const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
   const holes = bounded
@@ -96,7 +101,7 @@ export async function readDefaultConflicts(
 }
 
 /** Makes the conflict of a leaf whose period DEFAULT holds rows of; null rows: they were not counted. */
-export function conflictInDefault(
+function conflictInDefault(
   table: PartitionedTable,
   byDefault: DefaultPartition,
   { schema, name, range }: Pick<AttachCandidate, 'schema' | 'name' | 'range'>,

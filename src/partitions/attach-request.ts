@@ -7,6 +7,7 @@ import type { ChangeTableOptions } from './change.ts';
 export interface AttachOptions extends ChangeTableOptions {
   readonly from?: string;
   readonly until?: string;
+  readonly guardDefault?: boolean;
 }
 
 /** What `partitions attach` is asked to do. */
@@ -14,6 +15,8 @@ export interface AttachRequest {
   readonly names: readonly string[];
   /** The bounds of a table that sensordb did not detach; null for those that it knows. */
   readonly range: Range | null;
+  /** Allows a CHECK on DEFAULT for the moment, which spares ATTACH the scan of a large one. */
+  readonly guardDefault: boolean;
 }
 
 /** Reads what was asked for; throws usage errors before anything is connected. */
@@ -24,7 +27,8 @@ export function parseAttachRequest(options: AttachOptions, names: readonly strin
     });
   }
   const { from, until } = options;
-  if (from === undefined && until === undefined) return { names, range: null };
+  const guardDefault = options.guardDefault === true;
+  if (from === undefined && until === undefined) return { names, range: null, guardDefault };
   if (from === undefined || until === undefined || names.length > 1) {
     throw usageError('bounds', '--from and --until go together, and with one table.', {
       hint: 'sensordb partitions attach NAME --from 2025-01-01 --until 2025-02-01; leaves that sensordb detached need neither.',
@@ -35,5 +39,5 @@ export function parseAttachRequest(options: AttachOptions, names: readonly strin
   if (lower >= upper) {
     throw usageError('empty_range', `--from ${from} is not before --until ${until}.`, { object: '--from' });
   }
-  return { names, range: { lower, upper } };
+  return { names, range: { lower, upper }, guardDefault };
 }

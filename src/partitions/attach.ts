@@ -3,15 +3,17 @@ import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
-import { adoptPhase, attachPhases } from './attach-phases.ts';
-import { type AttachCandidate, adopt, overlapOf, requireSameRange, sketchAttach } from './attach-plan.ts';
-import { findStranger, readColumnConflicts, readDefaultConflicts, readRowsOutside } from './attach-read.ts';
+import { adoptPhase, attachPhases, phaseOf } from './attach-phases.ts';
+import { type AttachCandidate, adopt, requireSameRange, sketchAttach } from './attach-plan.ts';
+import { findStranger } from './attach-read.ts';
 import type { AttachRequest } from './attach-request.ts';
+import { sortOut } from './attach-sort.ts';
 import { checkOf } from './bound-check.ts';
 import { readScene } from './detach.ts';
 import { type DetachScene, finalizePhases } from './detach-phases.ts';
 import { type DetachedLeaf, type PublicationMembership, readDetached } from './detached.ts';
 import type { Refusal } from './gate.ts';
+import { type GuardSteps, guardSteps, guardWarning, leftGuardSteps } from './guard.ts';
 import { type LeafFacts, readLeafFacts } from './leaf-facts.ts';
 import type { LeafTask } from './leaf-tasks.ts';
 import { type PublicationRights, readPublicationRights } from './publications.ts';
@@ -34,7 +36,14 @@ export async function prepareAttach(
   options: RunOptions,
 ): Promise<PreparedAttach> {
   const { partitions, candidates, existing } = await readCandidates(session, table, request);
-  const { free, conflicts } = await sortOut(session, table, partitions, candidates, options);
+  const { free, conflicts, guarded } = await sortOut(
+    session,
+    table,
+    partitions,
+    candidates,
+    request,
+    options,
+  );
   if (free.length === 0) return { partitions, tasks: [], conflicts, existing, warnings: [] };
   const oids = free.map(({ oid }) => oid);
   const memberships = free.flatMap(({ noted }) => noted?.publications ?? []);
@@ -48,10 +57,21 @@ export async function prepareAttach(
   }));
   const tasks = free.flatMap((candidate) => {
     const leaf = facts.get(candidate.oid);
-    return leaf === undefined ? [] : [attachTask(scene, candidate, leaf, rights)];
+    const guard = guarded === null ? null : guardSteps(table, guarded, candidate);
+    return leaf === undefined ? [] : [attachTask(scene, candidate, leaf, rights, guard)];
   });
-  const warnings = free.flatMap((candidate) => describeRights(candidate, rights));
-  return { partitions, tasks, conflicts, existing, warnings };
+  const warnings = [
+    ...free.flatMap((candidate) => describeRights(candidate, rights)),
+    ...(guarded === null ? [] : [guardWarning(guarded, free)]),
+  ];
+  return { partitions, tasks: afterGuard(partitions, tasks), conflicts, existing, warnings };
+}
+
+/** What an interrupted run left on DEFAULT refuses live rows: it goes first. */
+function afterGuard(partitions: Partitions, [first, ...others]: readonly LeafTask[]): readonly LeafTask[] {
+  if (first === undefined) return [];
+  const left = phaseOf(leftGuardSteps(partitions.default));
+  return [{ ...first, first: [...left, ...first.first] }, ...others];
 }
 
 async function readCandidates(session: Session, table: PartitionedTable, request: AttachRequest) {
@@ -71,42 +91,27 @@ async function readCandidates(session: Session, table: PartitionedTable, request
   });
 }
 
-/** Sorts out the candidates that cannot be attached as things are. */
-async function sortOut(
-  session: Session,
-  table: PartitionedTable,
-  partitions: Partitions,
-  candidates: readonly AttachCandidate[],
-  options: RunOptions,
-): Promise<{ readonly free: readonly AttachCandidate[]; readonly conflicts: readonly Refusal[] }> {
-  if (candidates.length === 0) return { free: [], conflicts: [] };
-  const conflicts: Refusal[] = candidates.flatMap(
-    (candidate) => overlapOf(table, partitions, candidate) ?? [],
-  );
-  const free = () => candidates.filter(({ name }) => !conflicts.some((conflict) => conflict.name === name));
-  conflicts.push(...(await reading(session, () => readColumnConflicts(session, table, free()))));
-  for (const candidate of free().filter(({ kind }) => kind === 'stranger')) {
-    const outside = await readRowsOutside(session, table, candidate, options);
-    if (outside !== null) conflicts.push(outside);
-  }
-  conflicts.push(...(await readDefaultConflicts(session, table, partitions.default, free(), options)));
-  return { free: free(), conflicts };
-}
-
 function attachTask(
   scene: DetachScene,
   candidate: AttachCandidate,
   leaf: LeafFacts,
   rights: PublicationRights,
+  guard: GuardSteps | null,
 ): LeafTask {
   const { kind, range, bound, noted } = candidate;
-  const common = { leaf, range, targetSchema: noted?.homeSchema ?? leaf.schema, isSelected: true };
+  const common = {
+    leaf,
+    range,
+    targetSchema: noted?.homeSchema ?? leaf.schema,
+    isSelected: true,
+    undo: phaseOf(guard?.drop ?? []),
+  };
   const phases = (fresh: LeafFacts, known: DetachedLeaf) =>
-    attachPhases(scene, taskOf(fresh, known, rights), checkOf(known));
+    attachPhases(scene, { ...taskOf(fresh, known, rights), guard }, checkOf(known));
   if (kind === 'detached') {
-    return { kind: 'attach', ...common, first: [], rest: phases(leaf, candidate.noted), replan: null };
+    return { kind: 'attach', ...common, first: [], rest: phases(leaf, candidate.noted), replan: phases };
   }
-  const task = { leaf, bound, homeSchema: leaf.schema, publications: [] };
+  const task = { leaf, bound, homeSchema: leaf.schema, publications: [], guard };
   if (kind === 'stranger') {
     const first = [adoptPhase(scene, leaf, range, bound)];
     return { kind: 'attach', ...common, first, rest: attachPhases(scene, task, null), replan: phases };

@@ -15,7 +15,10 @@ export interface BoundCheck {
 }
 
 /** Gives the CHECK of a noted leaf; null when it has none. */
-export function checkOf({ checkName, checkIsValid }: DetachedLeaf): BoundCheck | null {
+export function checkOf({
+  checkName,
+  checkIsValid,
+}: Pick<DetachedLeaf, 'checkName' | 'checkIsValid'>): BoundCheck | null {
   return checkName === null ? null : { name: checkName, isValid: checkIsValid };
 }
 

@@ -153,9 +153,9 @@ function later(scene: DetachScene, leaf: LeafFacts, range: Range, targetSchema: 
 }
 
 function completion(scene: DetachScene, leaf: LeafFacts, noted: DetachedLeaf, targetSchema: string | null) {
-  const { range, bound, state } = noted;
-  const task = { leaf, range, targetSchema, bound };
-  return { rest: completionPhases(scene, task, checkOf(noted), state), replan: null };
+  const replan = (fresh: LeafFacts, { range, bound, state, ...check }: DetachedLeaf) =>
+    completionPhases(scene, { leaf: fresh, range, targetSchema, bound }, checkOf(check), state);
+  return { rest: replan(leaf, noted), replan };
 }
 
 function describeWay(scene: DetachScene, count: number): readonly Warning[] {

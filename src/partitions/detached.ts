@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
+import { reading } from '../db/transaction.ts';
 import { type Instant, parseInstant, type Range } from '../time/instant.ts';
 
 /** A publication that a leaf was a member of by itself, not through its parent. */
@@ -87,6 +89,19 @@ export async function readDetached(
     range: { lower: instantOf(lower), upper: instantOf(upper) } satisfies Range,
     detachedAt: instantOf(detachedAt),
   }));
+}
+
+/** Reads them in a transaction of its own; null for a role that has no right on schema sensordb, such as one that only looks. */
+export async function readDetachedIfAllowed(
+  session: Session,
+  table: PartitionedTable,
+): Promise<readonly DetachedLeaf[] | null> {
+  try {
+    return await reading(session, () => readDetached(session, table));
+  } catch (thrown) {
+    if (sqlstateOf(thrown) === SQLSTATE.insufficientPrivilege) return null;
+    throw thrown;
+  }
 }
 
 function instantOf(text: string): Instant {

@@ -20,26 +20,29 @@ interface Position {
 /** What came of copying: `stale`: it has to begin anew, for DEFAULT or the table of copies is another. */
 export type CopyResult = 'copied' | 'stale';
 
-/** Drops the table of copies of a drain that cannot be carried on; DEFAULT has the rows still. */
-export async function dropUnfinished(
-  session: Session,
-  schema: string,
-  { name, leafOid }: Unfinished,
-  options: RunOptions,
-): Promise<void> {
+/** Makes the steps that drop the table of copies of a drain that cannot be carried on; DEFAULT has the rows still. */
+export function dropSteps(schema: string, { name, leafOid }: Unfinished): readonly Step[] {
   const title = `Drop ${printable(name)}, which was not finished`;
   const relation = qualifiedName(schema, name);
-  const sqls = [
+  const locks = [{ relation, mode: 'ACCESS EXCLUSIVE' as const }];
+  return [
     `lock table only ${relation} in access exclusive mode`,
     // Whatever has taken that name since is not ours to drop.
-    `select 1 / count(*) from pg_class c where c.oid = ${leafOid} and c.oid = '${relation.replaceAll("'", "''")}'::regclass and not c.relispartition`,
+    sqlStatement('partitions/drain_verify.sql', { leaf: relation, leaf_oid: String(leafOid) }),
     sqlStatement('partitions/drain_forget.sql', { leaf: relation }),
     sqlStatement('partitions/drain_state.sql', { leaf: relation, state: 'given_up' }),
     sqlStatement('partitions/drain_drop.sql', { schema, leaf: name }),
-  ];
-  const locks = [{ relation, mode: 'ACCESS EXCLUSIVE' as const }];
-  const steps: readonly Step[] = sqls.map((sql) => ({ title, sql, transaction: 1, locks }));
-  await runTransaction(session, steps, options);
+  ].map((sql) => ({ title, sql, transaction: 1, locks }));
+}
+
+/** Drops the table of copies of a drain that cannot be carried on. */
+export async function dropUnfinished(
+  session: Session,
+  schema: string,
+  unfinished: Unfinished,
+  options: RunOptions,
+): Promise<void> {
+  await runTransaction(session, dropSteps(schema, unfinished), options);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Outcome, Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { formatInstant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
+import { dropSteps } from './drain-aside.ts';
 import { movesSteps } from './drain-moves.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { renderDrain } from './drain-render.ts';
@@ -49,6 +50,7 @@ function preview(prepared: PreparedDrain, { warnings }: Scene) {
   return {
     work: [
       leftGuardSteps(partitions.default),
+      ...moves.abandoned.map((one) => dropSteps(prepared.table.schema, one)),
       ...movesSteps(partitions.default, moves.moves),
       ...whole,
     ].filter((steps) => steps.length > 0),

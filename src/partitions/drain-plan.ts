@@ -63,7 +63,7 @@ export function leftRows(
 
 /** What is done about the triggers on DEFAULT and about its size: a way, or a conflict for every period. */
 export type Judgement =
-  | { readonly way: DrainWay; readonly conflict: null }
+  | { readonly way: Omit<DrainWay, 'keys'>; readonly conflict: null }
   | { readonly way: null; readonly conflict: Omit<Conflict, 'range'> };
 
 /** Decides whether and how rows can be moved out of DEFAULT; pure. */

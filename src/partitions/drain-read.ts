@@ -87,6 +87,15 @@ function instantOf(text: string | null): Instant {
   return text === null ? END : (parseInstant(text) as Instant);
 }
 
+/** A foreign key of the parent to an ordinary table. */
+export interface ForeignKey {
+  readonly name: string;
+  /** As pg_get_constraintdef prints it: `FOREIGN KEY (…) REFERENCES …`. */
+  readonly definition: string;
+  /** The referenced table, qualified. */
+  readonly references: string;
+}
+
 /** What decides how rows of DEFAULT can be moved. */
 export interface DrainFacts {
   /** The parent's columns that can be written, in its order. */
@@ -98,6 +107,8 @@ export interface DrainFacts {
   /** Those that fire even in a session of role replica. */
   readonly alwaysFiring: readonly string[];
   readonly mayBeReplica: boolean;
+  /** Foreign keys of the parent that a table can be given before it is attached. */
+  readonly keys: readonly ForeignKey[];
   /** Publications that would send the DELETE to subscribers, who never got the INSERT. */
   readonly publications: readonly string[];
 }
@@ -127,6 +138,11 @@ export async function readDrainFacts(
        'triggers', coalesce((select jsonb_agg(distinct f.name) from firing f where f.is_key is not true and f.enabled <> 'R'), '[]'),
        'alwaysFiring', coalesce((select jsonb_agg(distinct f.name) from firing f where f.enabled in ('A', 'R')), '[]'),
        'mayBeReplica', (select ${mayBeReplica} from pg_roles r where r.rolname = current_user),
+       'keys', coalesce((
+         select jsonb_agg(jsonb_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+                                             'references', format('%I.%I', n.nspname, c.relname)) order by k.conname)
+           from pg_constraint k join pg_class c on c.oid = k.confrelid join pg_namespace n on n.oid = c.relnamespace
+          where k.conrelid = $1::oid and k.contype = 'f' and k.conparentid = 0 and k.convalidated and c.relkind = 'r'), '[]'),
        'publications', coalesce((
          select jsonb_agg(quote_ident(p.pubname) order by p.pubname) from pg_publication p
           where p.pubdelete and exists (

@@ -1,10 +1,11 @@
 import { printable } from '../cli/table.ts';
 import type { LockMode } from '../db/lock-modes.ts';
-import { qualifiedName } from '../db/quote.ts';
+import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { type Step, type StepLock, strongestLocks } from '../db/step.ts';
 import { formatBound } from '../time/instant.ts';
 import { catchUpStatement, copyStatement, type Move, moveStatement, tailStatement } from './drain-move.ts';
+import type { ForeignKey } from './drain-read.ts';
 import { type GuardSteps, guardSteps, guardTarget } from './guard.ts';
 import { attachStatement, leafParts } from './leaf-steps.ts';
 import type { LeafTemplate } from './leaf-template.ts';
@@ -15,6 +16,8 @@ export interface DrainWay {
   readonly asReplica: boolean;
   /** DEFAULT refuses rows of the period meanwhile, so that ATTACH need not scan it. */
   readonly guarded: boolean;
+  /** Foreign keys that the table gets before ATTACH, which would otherwise look at every row while everybody waits. */
+  readonly keys: readonly ForeignKey[];
 }
 
 /** The steps of one period, in the order in which they are run. */
@@ -132,6 +135,7 @@ function lastSteps(
       ...(way.guarded ? [tail, ...guard.validate.map((one) => ({ ...one, title, transaction: 1 }))] : []),
     ],
     change: [
+      ...keySteps(move, way.keys, title),
       step(title, file('lock_parent.sql', { parent_schema: table.schema, parent: table.name }), [
         { relation: table.qualified, mode: 'ACCESS EXCLUSIVE' },
       ]),
@@ -141,11 +145,37 @@ function lastSteps(
       step(title, stateStatement(move, 'done'), []),
       step(title, file('drain_rename.sql', { ...aName, name: leaf.name }), wholeAside),
       // By then the table goes by its name as a leaf.
-      step(title, attachStatement(table, leaf), strongestLocks([...attachLocks, ...wholeAside])),
+      step(
+        title,
+        attachStatement(table, leaf),
+        strongestLocks([
+          ...attachLocks,
+          ...wholeAside,
+          // A key that the leaf has is joined to the parent's: its triggers are dropped on the referenced table (14 to 18).
+          ...way.keys.map(({ references }) => ({ relation: references, mode: 'ACCESS EXCLUSIVE' as const })),
+        ]),
+      ),
       step(title, file('drain_drop_check.sql', { ...own, constraint: CHECK }), wholeAside),
       ...(way.guarded ? guard.drop.map((one) => ({ ...one, title, transaction: 1 })) : []),
     ],
   };
+}
+
+/** Gives the table its foreign keys; who writes into a referenced table waits meanwhile, who refers to it does not. */
+function keySteps(move: Move, keys: readonly ForeignKey[], title: string): readonly Step[] {
+  const { table, aside } = move;
+  const relation = qualifiedName(table.schema, aside);
+  return keys.flatMap(({ name, definition, references }) => [
+    step(title, `alter table ${relation} add constraint ${quoteIdentifier(name)} ${definition} not valid`, [
+      { relation: references, mode: 'SHARE ROW EXCLUSIVE' },
+      ...asideLock(move, 'SHARE ROW EXCLUSIVE'),
+    ]),
+    step(
+      title,
+      sqlStatement('partitions/fk_validate.sql', { schema: table.schema, leaf: aside, constraint: name }),
+      [{ relation: references, mode: 'ROW SHARE' }, ...asideLock(move, 'SHARE UPDATE EXCLUSIVE')],
+    ),
+  ]);
 }
 
 function step(title: string, sql: string, locks: readonly StepLock[]): Step {

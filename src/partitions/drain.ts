@@ -5,6 +5,7 @@ import type { Session } from '../db/session.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { forEach, measureDefaultScan } from './default-scan.ts';
+import { dropSteps } from './drain-aside.ts';
 import type { Move } from './drain-move.ts';
 import { judgeDrain } from './drain-plan.ts';
 import { readDrainFacts, readUnfinished, type Unfinished } from './drain-read.ts';
@@ -37,6 +38,9 @@ export const NO_MOVES: PreparedMoves = { moves: [], conflicts: [], abandoned: []
 
 /** ATTACH scans DEFAULT, and so does the search for rows that came in last. */
 const SCANS = 2;
+
+/** From so many rows on ATTACH would take too long to make sure of foreign keys: some 50 ms for these. */
+const MANY_ROWS = 100_000;
 
 /** How much of the time of one try a lock may take that is asked for while everybody waits already. */
 const SHARE_OF_TIMEOUT = 4;
@@ -80,7 +84,8 @@ export async function prepareMoves(
       continue;
     }
     const move: Move = { table, default: defaultPartition, leaf, aside, columns: facts.columns };
-    const steps = drainSteps(move, template, names, way, template.attachLocks, shortTimeoutMs);
+    const keys = leaf.rows.count >= MANY_ROWS ? facts.keys : [];
+    const steps = drainSteps(move, template, names, { ...way, keys }, template.attachLocks, shortTimeoutMs);
     moves.push({ leaf, move, steps, unfinished: begun ?? null });
   }
   return { moves, conflicts, abandoned };
@@ -97,9 +102,13 @@ function asideTaken(table: PartitionedTable, { range }: DrainedLeaf, aside: stri
 }
 
 /** Lists the steps of a period that a run would send, for `--dry-run`. */
-export function allSteps({ steps, unfinished }: PreparedMove): readonly (readonly Step[])[] {
+export function allSteps(prepared: PreparedMove): readonly (readonly Step[])[] {
+  const { steps, unfinished } = prepared;
   const { begin, copy, index, guard, move, change } = steps;
   const last = [guard?.add ?? [], [...move, ...change]];
   if (unfinished === null) return [begin, copy, index, ...last];
+  if (!unfinished.isIntact) {
+    return [dropSteps(prepared.move.table.schema, unfinished), begin, copy, index, ...last];
+  }
   return unfinished.state === 'copying' ? [copy, index, ...last] : last;
 }

@@ -48,6 +48,8 @@ interface TakenName {
   readonly kind: string;
   /** Of which table it is a partition, qualified; null: of none. */
   readonly partitionOf: string | null;
+  /** The bounds that it had when it was detached from this very table. */
+  readonly detachedRange?: Range;
 }
 
 /** What else has to be known before leaves can be made. */
@@ -131,7 +133,15 @@ function nameTaken(
   taken: EnsureFacts['taken'],
 ): Conflict {
   const relation = qualifiedName(table.schema, name);
-  const { kind, partitionOf } = taken.get(name) ?? { kind: 'relation', partitionOf: null };
+  const { kind, partitionOf, detachedRange } = taken.get(name) ?? { kind: 'relation', partitionOf: null };
+  if (detachedRange?.lower === range.lower && detachedRange.upper === range.upper) {
+    return {
+      range,
+      reason: 'name_taken',
+      message: `The name ${relation} is taken by the detached leaf of this period.`,
+      hint: `Put it back: sensordb partitions attach ${tableWords(table, relation)}.`,
+    };
+  }
   const what =
     partitionOf === null
       ? `${kind === 'index' ? 'an' : 'a'} ${kind} that is no partition`
@@ -171,14 +181,19 @@ export function rowsInDefault(
   };
 }
 
+/** Spells a word as a shell takes it. */
+export function shellWord(word: string): string {
+  return /^[a-z0-9_.]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** Spells the operands of a command about one leaf as a shell takes them. */
+function tableWords(table: PartitionedTable, leaf: string): string {
+  return `${shellWord(leaf)} --table ${shellWord(table.qualified)}`;
+}
+
 /** Spells the options of a drain of one range as a shell takes them. */
 function drainWords(table: PartitionedTable, { lower, upper }: Range): string {
   return `--table ${shellWord(table.qualified)} --from ${formatInstantShort(lower)} --until ${formatInstantShort(upper)}`;
-}
-
-/** Quotes a name for a shell, if it needs it. */
-export function shellWord(name: string): string {
-  return /^[a-z0-9_.]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 }
 
 function countOf(rows: DefaultRows | null): string {
@@ -198,7 +213,7 @@ function detachPending(table: PartitionedTable, leaf: Leaf): Conflict {
     range: leaf.range,
     reason: 'detach_pending',
     message: `${relation} is half detached: an interrupted DETACH CONCURRENTLY. Its bounds are taken, and inserts into it fail.`,
-    hint: `Finish it: ALTER TABLE ${table.qualified} DETACH PARTITION ${relation} FINALIZE; then attach it again, or run this again.`,
+    hint: `Finish it: sensordb partitions detach ${tableWords(table, relation)}; or put it back: sensordb partitions attach ${tableWords(table, relation)}. Then run this again.`,
   };
 }
 

@@ -9,6 +9,7 @@ import { joinWork, type Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import type { Instant } from '../time/instant.ts';
 import { forEach, measureDefaultScan, tooLarge } from './default-scan.ts';
+import { readDetachedIfAllowed } from './detached.ts';
 import { NO_MOVES, type PreparedMoves, prepareMoves } from './drain.ts';
 import { type MovedPeriod, runMoves } from './drain-moves.ts';
 import { BATCH_ROWS } from './drain-request.ts';
@@ -67,7 +68,7 @@ export async function prepareEnsure(
       moves: NO_MOVES,
     };
   }
-  const taken = await reading(session, () => readTakenNames(session, table));
+  const taken = await readTaken(session, table);
   const defaultRows = await readRowsInTheWay(session, table, partitions, sketch.holes, options);
   const wanted = planEnsure(table, sketch, partitions, { taken, defaultRows }, request.drain);
   const { plan, guarded } = await heedDefault(session, table, partitions, wanted, request, options);
@@ -130,6 +131,18 @@ async function prepareDrained(
 ): Promise<PreparedMoves> {
   if (from === null || plan.drain.length === 0) return NO_MOVES;
   return await prepareMoves(session, table, { leaves, default: from }, plan.drain, taken, request, options);
+}
+
+/** Reads the names that are taken, and which of them are leaves that were detached from this table. */
+async function readTaken(session: Session, table: PartitionedTable) {
+  const taken = new Map(await reading(session, () => readTakenNames(session, table)));
+  for (const { schema, name, range } of (await readDetachedIfAllowed(session, table)) ?? []) {
+    const found = taken.get(name);
+    if (schema === table.schema && found?.partitionOf === null) {
+      taken.set(name, { ...found, detachedRange: range });
+    }
+  }
+  return taken;
 }
 
 /** The present and the future before the past: it is there that inserts would fail. */

@@ -4,6 +4,7 @@ import { isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import type { Refusal } from './gate.ts';
 import type { LeafState } from './leaf-facts.ts';
 import type { LeafTask } from './leaf-tasks.ts';
+import { GUARD } from './read.ts';
 import { BLOCKED, exitCodeOf, refusalOf } from './refusals.ts';
 
 /** A leaf whose work was not done, or not to its end, and the exit code that this asks for. */
@@ -54,11 +55,11 @@ function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
   }
 }
 
-/** A violated CHECK has a name; the constraint of a DEFAULT partition has none. */
+/** A violated CHECK has a name; the constraint of a DEFAULT partition has none, but for the guard on it. */
 function checkViolation(kind: LeafTask['kind'], error: SensordbError): Verdict {
   const { cause } = error;
-  const isNamed = isServerError(cause) && cause.constraint_name !== undefined;
-  return isNamed
+  const name = isServerError(cause) ? cause.constraint_name : undefined;
+  return name !== undefined && !name.startsWith(GUARD)
     ? {
         reason: 'rows_outside_bounds',
         exitCode: kind === 'attach' ? EXIT.no : EXIT.refused,

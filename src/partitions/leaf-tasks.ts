@@ -3,7 +3,7 @@ import { EXIT } from '../cli/exit-codes.ts';
 import { toSensordbError } from '../cli/output.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import type { Session } from '../db/session.ts';
+import { type Session, uninterrupted } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { reading } from '../db/transaction.ts';
 import type { Range } from '../time/instant.ts';
@@ -27,8 +27,10 @@ export interface LeafTask {
   readonly first: readonly Phase[];
   /** What is foreseen to come after that. */
   readonly rest: readonly Phase[];
-  /** Works the rest out from what is there by then; null when it is known from the beginning. */
-  readonly replan: ((fresh: LeafFacts, noted: DetachedLeaf) => readonly Phase[]) | null;
+  /** Works the rest out from what is there by then. */
+  readonly replan: (fresh: LeafFacts, noted: DetachedLeaf) => readonly Phase[];
+  /** What must not stay when the task fails. */
+  readonly undo?: readonly Phase[];
 }
 
 /** What came of tasks. */
@@ -113,7 +115,6 @@ async function remaining(
   task: LeafTask,
 ): Promise<readonly Phase[]> {
   const { replan, leaf, rest } = task;
-  if (replan === null) return rest;
   const { fresh, noted } = await reading(session, async () => ({
     fresh: (await readLeafFacts(session, table, [leaf.oid])).get(leaf.oid),
     noted: (await readDetached(session, table, leaf.oid))[0],
@@ -138,6 +139,8 @@ const PER_LEAF_CODES: ReadonlySet<string> = new Set(['sql_error', 'insufficient_
 
 /** Looks what a failed task left: of a leaf that is as it was nothing stays noted. Null when it cannot be told. */
 async function settle(session: Session, table: PartitionedTable, task: LeafTask, options: PhaseOptions) {
+  // Also after an interruption; what is not there cannot be undone.
+  await runPhases(uninterrupted(session), table, task.undo ?? [], options).catch(() => {});
   try {
     const state = await reading(session, () => readLeafState(session, table, task.leaf));
     if (task.kind === 'detach' && state === 'attached') {

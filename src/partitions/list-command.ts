@@ -8,9 +8,16 @@ import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { formatInstant, fromDate, type Instant } from '../time/instant.ts';
 import { gapsOf, runwayOf } from './coverage.ts';
-import { countDefaultRows, type DefaultCount, readStatistics } from './list-read.ts';
+import { readDetachedIfAllowed } from './detached.ts';
+import { countDefaultRows, readStatistics } from './list-read.ts';
 import { renderList } from './list-render.ts';
-import { type ListedPartition, type PartitionList, toListed } from './list-view.ts';
+import {
+  type ListedDetached,
+  type ListedPartition,
+  type PartitionList,
+  toListed,
+  toListedDetached,
+} from './list-view.ts';
 import { coveredRanges, readPartitions } from './read.ts';
 import { runwayData } from './runway.ts';
 
@@ -24,8 +31,8 @@ export async function listCommand(context: Context, options: ListOptions): Promi
   return await withSession(context, options, async ({ session, warnings }) => {
     const table = await reading(session, () => readPartitionedTable(session, options.table));
     const now = fromDate(context.now());
-    const { list, defaultCount } = await readList(session, table, now);
-    return outcomeOf(list, defaultCount, now, warnings);
+    const { list, problems } = await readList(session, table, now);
+    return outcomeOf(list, now, [...warnings, ...problems]);
   });
 }
 
@@ -33,10 +40,11 @@ async function readList(
   session: Session,
   table: PartitionedTable,
   now: Instant,
-): Promise<{ readonly list: PartitionList; readonly defaultCount: DefaultCount | null }> {
+): Promise<{ readonly list: PartitionList; readonly problems: readonly Warning[] }> {
   const partitions = await reading(session, () => readPartitions(session, table));
   const { leaves, default: byDefault } = partitions;
-  const oids = [...leaves, ...(byDefault === null ? [] : [byDefault])].map(({ oid }) => oid);
+  const { detached, problem } = await readStillDetached(session, table);
+  const oids = [...leaves, ...(byDefault === null ? [] : [byDefault]), ...detached].map(({ oid }) => oid);
   const statistics = await readStatistics(session, oids);
   const defaultCount =
     partitions.default === null ? null : await countDefaultRows(session, partitions.default);
@@ -44,6 +52,7 @@ async function readList(
   const list: PartitionList = {
     table,
     partitions: toListed(table, partitions, statistics),
+    detached: toListedDetached(detached, statistics),
     gaps: gapsOf(covered),
     runway: runwayOf(covered, now),
     covered,
@@ -51,16 +60,22 @@ async function readList(
     defaultRowsExact: defaultCount?.exact ?? true,
     hasDefault: partitions.default !== null,
   };
-  return { list, defaultCount };
+  const notCounted = defaultCount?.problem ?? null;
+  const problems = [
+    ...(notCounted === null ? [] : [{ code: 'default_not_counted', message: notCounted }]),
+    ...(problem === null ? [] : [{ code: 'detached_not_read', message: problem }]),
+  ];
+  return { list, problems };
 }
 
-function outcomeOf(
-  list: PartitionList,
-  defaultCount: DefaultCount | null,
-  now: Instant,
-  warnings: readonly Warning[],
-): Outcome {
-  const problem = defaultCount?.problem ?? null;
+async function readStillDetached(session: Session, table: PartitionedTable) {
+  const detached = await readDetachedIfAllowed(session, table);
+  if (detached !== null) return { detached: detached.filter(({ isAttached }) => !isAttached), problem: null };
+  const problem = `Role ${session.server.user} may not read sensordb.detached_leaf: detached leaves are not listed.`;
+  return { detached: [], problem };
+}
+
+function outcomeOf(list: PartitionList, now: Instant, warnings: readonly Warning[]): Outcome {
   const { table, gaps, runway, defaultRows, defaultRowsExact } = list;
   return {
     exitCode: EXIT.done,
@@ -68,12 +83,13 @@ function outcomeOf(
     data: {
       table: { schema: table.schema, name: table.name },
       partitions: list.partitions.map(partitionData),
+      detached: list.detached.map(detachedData),
       ...runwayData(runway),
       gaps: gaps.map(({ lower, upper }) => ({ lower: formatInstant(lower), upper: formatInstant(upper) })),
       defaultRows,
       defaultRowsExact,
     },
-    warnings: problem === null ? warnings : [...warnings, { code: 'default_not_counted', message: problem }],
+    warnings,
     error: null,
     render: (style) => renderList(style, list, now),
   };
@@ -92,4 +108,9 @@ function partitionData(partition: ListedPartition) {
     rowsEstimate,
     bytes,
   };
+}
+
+function detachedData({ schema, name, range, detachedAt, detachedBy, bytes }: ListedDetached) {
+  const [lower, upper] = [formatInstant(range.lower), formatInstant(range.upper)];
+  return { schema, name, lower, upper, detachedAt: formatInstant(detachedAt), detachedBy, bytes };
 }

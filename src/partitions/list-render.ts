@@ -24,6 +24,16 @@ function forPipe(list: PartitionList): string {
       rowsEstimate,
       bytes,
     ]),
+    ...list.detached.map(({ schema, name, range, detachedAt, detachedBy, bytes }) => [
+      'detached',
+      schema,
+      name,
+      formatInstant(range.lower),
+      formatInstant(range.upper),
+      formatInstant(detachedAt),
+      detachedBy,
+      bytes,
+    ]),
     ...list.gaps.map(({ lower, upper }) => ['gap', formatInstant(lower), formatInstant(upper)]),
     ['runway', runwayState, runwayUntil],
     ...(list.hasDefault ? [['default_rows', list.defaultRows, defaultExactness(list)]] : []),
@@ -59,7 +69,33 @@ async function forTerminal(style: Style, list: PartitionList, now: Instant): Pro
   const runwayLine = describeRunway(runway, now, list.hasDefault);
   const coloured = runway.state === 'none' ? chalk.red(runwayLine) : runwayLine;
   const picture = drawCoverage(style, list.covered, pendingRanges(partitions), now);
-  return `${heading}${lines}\n${picture}${gapLines.join('')}${defaultLine(style, list)}${coloured}\n`;
+  return `${heading}${lines}\n${picture}${gapLines.join('')}${defaultLine(style, list)}${coloured}\n${await detachedTable(style, list)}`;
+}
+
+async function detachedTable(style: Style, { detached }: PartitionList): Promise<string> {
+  if (detached.length === 0) return '';
+  const lines = await drawTable(
+    style,
+    [
+      { title: 'detached' },
+      { title: 'from' },
+      { title: 'to (exclusive)' },
+      { title: 'size', align: 'right' },
+      { title: 'schema' },
+      { title: 'when' },
+      { title: 'by' },
+    ],
+    detached.map(({ schema, name, range, detachedAt, detachedBy, bytes }) => [
+      printable(name),
+      formatInstantShort(range.lower),
+      formatInstantShort(range.upper),
+      bytes === null ? style.chalk.yellow('locked') : prettyBytes(bytes),
+      printable(schema),
+      (formatInstant(detachedAt) ?? '').slice(0, 'YYYY-MM-DD'.length),
+      printable(detachedBy),
+    ]),
+  );
+  return `\n${lines}`;
 }
 
 function gapMeans({ hasDefault }: PartitionList): string {

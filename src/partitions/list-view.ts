@@ -1,6 +1,7 @@
 import type { PartitionedTable } from '../db/catalog.ts';
-import type { Range } from '../time/instant.ts';
+import type { Instant, Range } from '../time/instant.ts';
 import type { Runway } from './coverage.ts';
+import type { DetachedLeaf } from './detached.ts';
 import type { PartitionStatistics } from './list-read.ts';
 import type { Partitions } from './read.ts';
 
@@ -17,11 +18,23 @@ export interface ListedPartition {
   readonly bytes: number | null;
 }
 
+/** A leaf that was detached and is still there. */
+export interface ListedDetached {
+  readonly schema: string;
+  readonly name: string;
+  readonly range: Range;
+  readonly detachedAt: Instant;
+  readonly detachedBy: string;
+  readonly bytes: number | null;
+}
+
 /** Everything that `partitions list` shows. */
 export interface PartitionList {
   readonly table: PartitionedTable;
   /** In the order of their lower bounds, DEFAULT last. */
   readonly partitions: readonly ListedPartition[];
+  /** In the order of their lower bounds. */
+  readonly detached: readonly ListedDetached[];
   readonly covered: readonly Range[];
   readonly gaps: readonly Range[];
   readonly runway: Runway;
@@ -55,4 +68,20 @@ export function toListed(
   if (byDefault === null) return listed;
   const { oid, schema, name } = byDefault;
   return [...listed, { schema, name, range: null, isDefault: true, state: 'attached', ...common(oid) }];
+}
+
+/** Joins detached leaves with their sizes; pure. */
+export function toListedDetached(
+  detached: readonly DetachedLeaf[],
+  statistics: readonly PartitionStatistics[],
+): readonly ListedDetached[] {
+  const byOid = new Map(statistics.map((line) => [line.oid, line]));
+  return detached.map(({ oid, schema, name, range, detachedAt, detachedBy }) => ({
+    schema,
+    name,
+    range,
+    detachedAt,
+    detachedBy,
+    bytes: byOid.get(oid)?.bytes ?? null,
+  }));
 }

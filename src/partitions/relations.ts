@@ -23,7 +23,7 @@ export interface Relations {
 }
 
 /** What lies below a leaf, and which tables its own foreign keys lead to. */
-export interface LeafRelations {
+interface LeafRelations {
   readonly below: readonly string[];
   readonly referenced: readonly Related[];
 }

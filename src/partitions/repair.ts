@@ -2,10 +2,10 @@ import { busyError, type ErrorFacts, failure, type SensordbError } from '../cli/
 import { EXIT } from '../cli/exit-codes.ts';
 import { toSensordbError } from '../cli/output.ts';
 import { createBudget, type RunOptions } from '../db/budget.ts';
-import { runAlone, runTransaction, sendAlone, underBudget } from '../db/run-steps.ts';
+import { runAlone, runTransaction, sendAlone, underBudget, waitForQuiet } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE } from '../db/sqlstate.ts';
-import { groupSteps, type Step } from '../db/step.ts';
+import { groupSteps, type Step, type StepLock } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import type { Drift, Refused } from './drift.ts';
 import { dropIndex, type Job } from './repair-jobs.ts';
@@ -26,6 +26,13 @@ type Ending =
   | { readonly how: 'mended' }
   | { readonly how: 'blocked' | 'refused' | 'failed'; readonly error: SensordbError };
 
+/** How far the jobs of a run have come. */
+interface Progress {
+  readonly endings: Map<Job, Ending>;
+  /** How many of a job's transactions, and statements outside of any, are done. */
+  readonly groups: Map<Job, number>;
+}
+
 /**
  * Mends what is to be mended, each leaf for itself: one that is blocked or refused does not stop the others.
  *
@@ -38,22 +45,17 @@ export async function runRepair(
   options: RunOptions,
   onJob: (job: Job) => void,
 ): Promise<RepairResult> {
-  const endings = new Map<Job, Ending>();
+  const progress: Progress = { endings: new Map(), groups: new Map() };
+  const { endings } = progress;
   const impatient: RunOptions = { ...options, budget: createBudget(options.budget.lockTimeoutMs, 0) };
   for (const pass of ['at once', 'indexes', 'waiting'] as const) {
     for (const job of jobs) {
-      if (endings.get(job)?.how === 'mended' || endings.get(job)?.how === 'refused') continue;
-      const isAlone = job.steps.some(({ transaction }) => transaction === null);
-      if (pass === 'at once' && (isAlone || job.needs !== null)) continue;
+      const so = endings.get(job)?.how;
+      if (so === 'mended' || so === 'refused') continue;
+      const comesLater = isAlone(job) || job.needs !== null;
+      if ((pass === 'at once' && comesLater) || (pass === 'indexes' && !comesLater)) continue;
       onJob(job);
-      const ending = await tryJob(
-        session,
-        job,
-        endings,
-        pass,
-        pass === 'waiting' ? options : impatient,
-        options,
-      );
+      const ending = await tryJob(session, job, progress, options, pass === 'waiting' ? null : impatient);
       endings.set(job, ending);
       if (ending.how === 'failed') return resultOf(jobs, endings, refused, ending.error);
     }
@@ -62,41 +64,74 @@ export async function runRepair(
   return resultOf(jobs, endings, refused, null);
 }
 
+function isAlone({ steps }: Job): boolean {
+  return steps.some(({ transaction }) => transaction === null);
+}
+
+/** Tries a job; given impatient options, it does not begin what it would have to wait for. */
 async function tryJob(
   session: Session,
   job: Job,
-  endings: ReadonlyMap<Job, Ending>,
-  pass: string,
-  look: RunOptions,
+  progress: Progress,
   options: RunOptions,
+  impatient: RunOptions | null,
 ): Promise<Ending> {
-  const before = job.needs === null ? undefined : endings.get(job.needs);
+  const before = job.needs === null ? undefined : progress.endings.get(job.needs);
   if (before !== undefined && before.how !== 'mended') return before;
+  const spent = isAlone(job) && options.budget.remainingMs() <= 0 ? firstBlocked(progress) : undefined;
+  if (spent !== undefined) return spent;
   try {
-    if (pass === 'indexes') {
-      const [first] = job.steps;
-      await underBudget(session, first?.title ?? '', first?.locks ?? [], look, async () => {});
-    }
-    await runJob(session, job, pass === 'at once' ? look : options);
+    if (impatient !== null && isAlone(job))
+      await waitForQuiet(session, awaited(job), titleOf(job), impatient);
+    await runJob(session, job, progress, isAlone(job) ? options : (impatient ?? options));
     return { how: 'mended' };
   } catch (thrown) {
     return judge(session, thrown);
   }
 }
 
-async function runJob(session: Session, job: Job, options: RunOptions): Promise<void> {
-  for (const group of groupSteps(job.steps)) {
-    const [first] = group;
+/** Once nothing is left to wait with, no build is begun: given up, it would leave an invalid index behind. */
+function firstBlocked({ endings }: Progress): Ending | undefined {
+  return [...endings.values()].find(({ how }) => how === 'blocked');
+}
+
+function titleOf({ steps }: Job): string {
+  return steps[0]?.title ?? '';
+}
+
+/**
+ * The locks in whose way those are that a statement waits for which stands alone: writers of the leaf when it builds an index,
+ * everybody who uses it when it drops one.
+ */
+function awaited({ member, steps }: Job): readonly StepLock[] {
+  const drops = steps[0]?.sql.startsWith('drop') ?? false;
+  return [{ relation: member.qualified, mode: drops ? 'ACCESS EXCLUSIVE' : 'SHARE' }];
+}
+
+/** Runs a job from where it came to the last time. */
+async function runJob(session: Session, job: Job, progress: Progress, options: RunOptions): Promise<void> {
+  const isRetry = progress.endings.has(job);
+  const groups = groupSteps(job.steps);
+  for (let at = progress.groups.get(job) ?? 0; at < groups.length; at += 1) {
+    const [first] = groups[at] ?? [];
     if (first === undefined) continue;
-    if (first.transaction !== null) await runTransaction(session, group, options);
-    else if (job.builds !== null && first.sql.startsWith('create')) await build(session, job, first, options);
-    else await runAlone(session, first, options);
+    if (first.transaction !== null) await runTransaction(session, groups[at] ?? [], options);
+    else if (job.builds !== null && first.sql.startsWith('create')) {
+      await build(session, job, first, options, isRetry);
+    } else await runAlone(session, first, options);
+    progress.groups.set(job, at + 1);
   }
 }
 
 /** Builds an index; what a try that was given up left of it is dropped before the next one. */
-async function build(session: Session, job: Job, step: Step, options: RunOptions): Promise<void> {
-  let isRetry = false;
+async function build(
+  session: Session,
+  job: Job,
+  step: Step,
+  options: RunOptions,
+  wasTried: boolean,
+): Promise<void> {
+  let isRetry = wasTried;
   await underBudget(session, step.title, step.locks, options, async () => {
     if (isRetry) await dropLeftover(session, job, step, options);
     isRetry = true;
@@ -181,14 +216,14 @@ function blockedError(jobs: readonly Job[], endings: ReadonlyMap<Job, Ending>): 
   const [first] = blocked;
   const ending = first === undefined ? undefined : endings.get(first);
   if (ending === undefined || ending.how === 'mended') return null;
-  const { code, message, hint, sqlstate, object } = ending.error.facts;
+  const { code, message, sqlstate, object } = ending.error.facts;
   const names = [...new Set(blocked.map(({ member }) => member.name))];
   const all =
     names.length === 1
       ? ''
       : ` Left are ${names.slice(0, 10).join(', ')}${names.length > 10 ? ` and ${names.length - 10} more` : ''}.`;
   return busyError(code, `${message}${all}`, {
-    hint: hint ?? undefined,
+    hint: 'What could be done without that lock is done. Let that transaction end, or give more time with --wait, and run it again: it carries on from there.',
     sqlstate: sqlstate ?? undefined,
     object: object ?? undefined,
     cause: ending.error,

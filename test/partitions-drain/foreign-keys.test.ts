@@ -116,3 +116,42 @@ it('gives the leaf the foreign keys of its parent, checked', async () => {
   expect(keys).toEqual([{ convalidated: true, inherited: true }]);
   await expect(sql`delete from device where id = 7`).rejects.toMatchObject({ code: '23503' });
 });
+
+it('gives a leaf of many rows its foreign keys before ATTACH, which then looks at no row of it', async () => {
+  const { sql } = database;
+  const other = database.connect();
+  await sql.unsafe(`create table device (id int primary key); insert into device select generate_series(1, 100000);
+    alter table t add constraint "t's device" foreign key (id) references device on delete cascade;
+    insert into t select g, '2026-05-01+00', 1 from generate_series(1, 100000) g`);
+  const { data } = await runJson(database, [
+    ...DRAIN,
+    '--from',
+    '2026-05',
+    '--dry-run',
+    '--lock-timeout',
+    '10s',
+  ]);
+  const steps = data.steps as { sql: string; transaction: number | null; locks: unknown[] }[];
+  const scans = async () =>
+    (await other`select pg_stat_get_xact_numscans(to_regclass('t_2026_05')::oid)::int as n`)[0]?.n ?? 0;
+  let looked = -1;
+  let transaction: number | null = null;
+  await other`set search_path to pg_catalog, public`;
+  for (const step of steps) {
+    if (step.transaction !== transaction && transaction !== null) await other.unsafe('commit');
+    if (step.transaction !== transaction && step.transaction !== null) await other.unsafe('begin');
+    transaction = step.transaction;
+    const before = await scans();
+    await other.unsafe(step.sql);
+    if (step.sql.includes('attach partition')) {
+      looked = (await scans()) - before;
+      expect(step.locks).toContainEqual({ relation: 'public.device', mode: 'ACCESS EXCLUSIVE' });
+    }
+  }
+  expect(looked).toBe(0);
+  const keys = await sql`select conname, convalidated, conparentid <> 0 as inherited from pg_constraint
+    where conrelid = 't_2026_05'::regclass and contype = 'f'`;
+  expect(keys).toEqual([{ conname: "t's device", convalidated: true, inherited: true }]);
+  await sql`delete from device where id = 5000`;
+  expect(await sql`select count(*)::int as n from t where at = '2026-05-01+00'`).toEqual([{ n: 99_999 }]);
+});

@@ -120,11 +120,6 @@ describe('drain while others write', () => {
       expect(written.flatMap(({ failures }) => failures)).toEqual([]);
       expect(Math.min(reads, ...written.map(({ writes }) => writes))).toBeGreaterThan(5);
       expect(await difference()).toEqual({ missing: 0, surplus: 0 });
-      console.log(
-        reads,
-        written.map(({ writes }) => writes),
-        result.data.drained,
-      );
     },
   );
 });

@@ -203,6 +203,18 @@ describe('never', () => {
     expect(await tables()).toEqual(['t_2026_03', 't_2026_04']);
   });
 
+  it('goes a leaf before the very instant at which its time is over', async () => {
+    const words = ['partitions', 'drop', '-t', 't', 't_2026_03', '--yes'];
+    const early = await runJson(database, words, { now: '2026-03-31T23:59:59.999Z' });
+    expect(reasons(early.data.refused)).toEqual(['t_2026_03 current_leaf']);
+    const late = await runJson(database, words, { now: '2026-04-01T00:00:00Z' });
+    expect(late.data.dropped).toEqual(['t_2026_03']);
+    const soon = await runJson(database, [...words.slice(0, 4), 't_2026_04'], {
+      now: '2026-04-01T00:00:00Z',
+    });
+    expect(reasons(soon.data.refused)).toEqual(['t_2026_04 current_leaf']);
+  });
+
   it('goes the last attached leaf, not even when all have ended', async () => {
     await database.sql.unsafe('drop table t_2026_03, t_2026_04');
     const result = await drop('--before', '2026-03', '--no-gate');
@@ -285,6 +297,20 @@ describe('a detached leaf', () => {
     expect(await records()).toMatchObject([
       { name: 't_2025_12', state: 'dropped', ended: true, by_me: true },
     ]);
+  });
+
+  it('is dropped where `partitions detach` left it, and is known as dropped afterwards', async () => {
+    await database.sql.unsafe('create schema archive');
+    const words = ['partitions', 'detach', '-t', 't', 't_2025_12', '--into-schema', 'archive'];
+    expect((await runJson(database, words)).error).toBe(null);
+    expect(await drop('--before', '2026-01')).toMatchObject({
+      exitCode: 0,
+      data: { dropped: ['t_2025_12'] },
+    });
+    expect(await records()).toMatchObject([{ name: 't_2025_12', state: 'dropped', ended: true }]);
+    for (const name of ['t_2025_12', 'archive.t_2025_12']) {
+      expect(await drop(name)).toMatchObject({ exitCode: 0, data: { already: ['t_2025_12'] } });
+    }
   });
 
   it('is dropped of an interrupted detach that came through', async () => {

@@ -1,8 +1,7 @@
-import type { Sql } from 'postgres';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { LOCK_MODES, type LockMode, pgLocksMode } from '../../src/db/lock-modes.ts';
 import { runCli } from '../support/cli.ts';
 import { NOW } from '../support/live.ts';
+import { type HeldLock, locksOf, strongest, tableOids } from '../support/locks.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
@@ -113,8 +112,8 @@ it.each([
   const planned = await runCli([...words, '--dry-run', '--json'], { url: database.url, now: NOW });
   expect(planned.exitCode).toBe(0);
   const declared = strongest(planned.json().data.steps.flatMap(({ locks }: Step) => locks));
-  const existing = await oids(database.sql);
-  const taken: Lock[] = [];
+  const existing = await tableOids(database.sql);
+  const taken: HeldLock[] = [];
   const proxy = await startProxy(database.url, {
     before: async ({ text, backendPid }) => {
       if (text === 'commit') taken.push(...(await locksOf(database.sql, backendPid, existing)));
@@ -127,41 +126,6 @@ it.each([
   expect(strongest(taken)).toEqual(declared);
 });
 
-interface Lock {
-  readonly relation: string;
-  readonly mode: LockMode;
-}
-
 interface Step {
-  readonly locks: readonly Lock[];
-}
-
-function strongest(locks: readonly Lock[]): Readonly<Record<string, LockMode>> {
-  const result: Record<string, LockMode> = {};
-  for (const { relation, mode } of locks) {
-    const before = result[relation];
-    if (before === undefined || LOCK_MODES.indexOf(mode) > LOCK_MODES.indexOf(before))
-      result[relation] = mode;
-  }
-  return result;
-}
-
-async function oids(sql: Sql): Promise<readonly number[]> {
-  const rows = await sql<{ oid: number }[]>`select oid::int4 from pg_class`;
-  return rows.map(({ oid }) => oid);
-}
-
-/** Lists what a process has locked of the tables there were, in transactions that write. */
-async function locksOf(sql: Sql, pid: number, existing: readonly number[]): Promise<readonly Lock[]> {
-  const rows = await sql<{ relation: string; mode: string }[]>`
-    select format('%I.%I', n.nspname, c.relname) as relation, l.mode
-      from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
-     where l.pid = ${pid} and l.database = (select oid from pg_database where datname = current_database())
-       and c.oid = any (${existing as number[]}) and c.relkind in ('r', 'p')
-       and n.nspname not in ('pg_catalog', 'information_schema', 'sensordb')
-       and exists (select from pg_locks x where x.pid = l.pid and x.locktype = 'transactionid')`;
-  return rows.map(({ relation, mode }) => ({
-    relation,
-    mode: LOCK_MODES.find((known) => pgLocksMode(known) === mode) as LockMode,
-  }));
+  readonly locks: readonly HeldLock[];
 }

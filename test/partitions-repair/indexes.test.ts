@@ -1,19 +1,19 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createReadings, drift, expectLikeNew, mended, repair } from '../support/repair.ts';
-import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
+let template: TestDatabase;
 let database: TestDatabase;
-let role: TestRole;
+beforeAll(async () => {
+  template = await createDatabase();
+  await createReadings(template, 'pg_monitor');
+  await template.leave();
+});
 beforeEach(async () => {
-  database = await createDatabase();
-  role = await createRole(database);
-  await createReadings(database, role.name);
+  database = await createDatabase({ template: template.name });
 });
-afterEach(async () => {
-  await dropRoles(database.sql, [role]);
-  await database.drop();
-});
+afterEach(() => database.drop());
+afterAll(() => template.drop());
 
 const ALL = ['readings_2026_01', 'readings_2026_02', 'readings_2026_03', 'readings_default'];
 const onAll = (what: string, but: readonly string[] = []) =>

@@ -34,7 +34,22 @@ describe('planEnsure', () => {
     const { existing, create, conflicts } = plan(leaves);
     expect({ existing, create }).toEqual({ existing: ['b'], create: [] });
     expect(conflicts).toMatchObject([
-      { reason: 'detach_pending', hint: expect.stringContaining('a FINALIZE') },
+      {
+        reason: 'detach_pending',
+        hint: expect.stringContaining('sensordb partitions detach public.a --table public.t;'),
+      },
+    ]);
+  });
+
+  it('says of a name that a detached leaf of this very period has how to put it back', () => {
+    const range = { lower: at('2026-03-01'), upper: at('2026-04-01') };
+    const ofThis = new Map([
+      ['t_2026_03', { kind: 'table', partitionOf: null, detachedRange: range }],
+      ['t_2026_04', { kind: 'table', partitionOf: null, detachedRange: range }],
+    ]);
+    expect(plan([], { taken: ofThis, defaultRows: new Map() }).conflicts).toMatchObject([
+      { hint: 'Put it back: sensordb partitions attach public.t_2026_03 --table public.t.' },
+      { hint: expect.stringContaining('ATTACH PARTITION') },
     ]);
   });
 

@@ -60,6 +60,7 @@ describe('the answer of list', () => {
         ],
         runwayUntil: '2026-04-01T00:00:00.000001Z',
         runwayState: 'until',
+        detached: [],
         gaps: [{ lower: '2026-04-01T00:00:00.000001Z', upper: '2026-06-01T00:00:00Z' }],
         defaultRows: 1,
         defaultRowsExact: true,
@@ -197,8 +198,21 @@ describe('partitions of other kinds', () => {
         conflicts: [{ reason: 'detach_pending', lower: '2026-03-01T00:00:00Z' }],
       },
     });
-    const [finish] = /ALTER TABLE .*? FINALIZE/.exec(ensured.data.conflicts[0].hint) ?? [];
-    await database.sql.unsafe(finish ?? 'the hint names no statement');
-    expect((await list()).data.partitions).toHaveLength(2);
+    const [, finish = ''] =
+      /sensordb (partitions detach \S+ --table [^;]+);/.exec(ensured.data.conflicts[0].hint) ?? [];
+    const finished = await runJson(database, finish.split(' '));
+    expect(finished).toMatchObject({ exitCode: 0, data: { finalized: ['alpha'] } });
+    const after = await list();
+    expect(after.data.partitions).toHaveLength(2);
+    expect(after.data.detached).toMatchObject([
+      { schema: 'public', name: 'alpha', lower: '2026-03-01T00:00:00Z', detachedBy: 'postgres', bytes: 8192 },
+    ]);
+    expect((await runText(database, LIST)).stdout).toMatch(
+      /^detached\tpublic\talpha\t2026-03-01T00:00:00Z\t/m,
+    );
+    const { stdout } = await runText(database, [...LIST, '--no-color'], { terminal: 120 });
+    expect(stdout).toMatch(
+      /alpha +2026-03-01 +2026-04-01T00:00:00.000001Z +8\.00 kB +public +20\d\d-\d\d-\d\d +postgres/,
+    );
   });
 });

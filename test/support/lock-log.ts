@@ -8,7 +8,7 @@ export interface WatchfulServer extends RunningServer {
 }
 
 /** A wait for a lock on a table. */
-export interface LockWait {
+interface LockWait {
   readonly application: string;
   readonly pid: number;
   readonly mode: string;

@@ -1,0 +1,268 @@
+import type { Sql } from 'postgres';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { allTables } from '../support/leaf-facts.ts';
+import { type PassingStatement, startProxy } from '../support/proxy.ts';
+import { createReadings, drift, repair } from '../support/repair.ts';
+import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { until } from '../support/until.ts';
+
+let template: TestDatabase;
+let database: TestDatabase;
+beforeAll(async () => {
+  template = await createDatabase();
+  await createReadings(template, 'pg_monitor');
+  await template.leave();
+});
+beforeEach(async () => {
+  database = await copy();
+});
+afterEach(() => database.drop());
+afterAll(() => template.drop());
+
+const copy = () => createDatabase({ template: template.name });
+
+/** One of each: what an ALTER mends, an index to build, one for a constraint, and leftovers of interrupted builds. */
+async function letDrift({ sql, connect }: Pick<TestDatabase, 'sql' | 'connect'>): Promise<void> {
+  const writer = connect();
+  const builder = connect();
+  await builder.unsafe("set statement_timeout = '50ms'");
+  for (const [statement, leaf] of [
+    ['create index concurrently left_over on readings_2026_02 (value)', 'readings_2026_02'],
+    ['create index concurrently attached on readings_2026_01 (value)', 'readings_2026_01'],
+    ['reindex index concurrently readings_2026_03_at_idx', 'readings_2026_03'],
+  ] as const) {
+    await hold(writer, leaf);
+    await expect(builder.unsafe(statement)).rejects.toMatchObject({ code: '57014' });
+    await writer`rollback`;
+  }
+  await sql.unsafe(`create index readings_value on only readings (value);
+    alter index readings_value attach partition attached;
+    create index readings_2026_03_value on readings_2026_03 (value);
+    alter table only readings add constraint readings_one unique (device_id, id, at);
+    alter table only readings replica identity using index readings_pkey;
+    alter table only readings alter column value set statistics 5;
+    alter table readings_2026_02 disable trigger stamped`);
+}
+
+/** Opens a transaction that writes to a leaf. */
+async function hold(sql: Sql, leaf: string, mode = 'row exclusive'): Promise<void> {
+  await sql.unsafe(`begin; lock table ${leaf} in ${mode} mode; select pg_current_xact_id()`);
+}
+
+const writes = /^(create|alter|drop|reindex|commit)/;
+
+describe('a run that is disturbed is made good by the next one', { timeout: 120_000 }, () => {
+  it.each(['cut', 'terminated'] as const)('wherever the connection is %s', async (how) => {
+    await letDrift(database);
+    const proxy = await startProxy(database.url);
+    expect(await repair(proxy)).toMatchObject({ exitCode: 0, error: null });
+    await proxy.close();
+    const state = await allTables(database.sql);
+    const chosen = oneOfEachKind(proxy.statements);
+    expect(chosen.length).toBeGreaterThan(10);
+    for (const [index, text] of chosen) {
+      const where = `${how} at ${index + 1}: ${text.slice(0, 60)}`;
+      const before = proxy.statements[index - 1];
+      let last = '';
+      const other = await copy();
+      await letDrift(other);
+      // By their texts: how often a wait looks around, and so their number, is another each time.
+      const disturb = async ({ text: passing, cut, backendPid }: PassingStatement) => {
+        const isIt = passing === text && (text !== 'commit' || last === before);
+        last = passing;
+        if (!isIt) return;
+        if (how === 'cut') cut();
+        else await other.sql`select pg_terminate_backend(${backendPid}, 5000)`;
+      };
+      const when = how === 'cut' && text === 'commit' ? 'after' : 'before';
+      const disturbed = await startProxy(other.url, { [when]: disturb });
+      expect([1, 4], where).toContain((await repair(disturbed)).exitCode);
+      await disturbed.close();
+      const { exitCode, error } = await repair(other);
+      expect({ exitCode, error }, where).toEqual({ exitCode: 0, error: null });
+      expect(await allTables(other.sql), where).toEqual(state);
+      await other.drop();
+    }
+  });
+
+  it.each([
+    ['create index concurrently readings_2026_02', 'readings_2026_02'],
+    ['reindex index concurrently public.attached', 'readings_2026_01'],
+    ['drop index concurrently public.readings_2026_03', 'readings_2026_03'],
+  ])('while %s waits for a writer', async (start, leaf) => {
+    await letDrift(database);
+    const writer = database.connect();
+    let isHeld = false;
+    const proxy = await startProxy(database.url, {
+      before: async ({ text, backendPid }) => {
+        if (isHeld || !text.startsWith(start)) return;
+        isHeld = true;
+        await hold(writer, leaf);
+        void until(() => waits(backendPid)).then(
+          () => database.sql`select pg_terminate_backend(${backendPid})`,
+        );
+      },
+    });
+    expect([1, 4]).toContain((await repair(proxy)).exitCode);
+    await proxy.close();
+    await writer`rollback`;
+    expect(await repair(database)).toMatchObject({ exitCode: 0, error: null });
+    expect(await drift(database)).toEqual([]);
+    const [row] = await database.sql`select count(*)::int as n from pg_index where not indisvalid`;
+    expect(row).toEqual({ n: 0 });
+  });
+});
+
+async function waits(pid: number): Promise<boolean> {
+  const [row] =
+    await database.sql`select exists (select from pg_locks where pid = ${pid} and not granted) as waits`;
+  return row?.waits;
+}
+
+/** Chooses one statement of each kind, by its first words; a COMMIT by those of what it commits. */
+function oneOfEachKind(statements: readonly string[]): readonly (readonly [number, string])[] {
+  const kinds = new Map<string, readonly [number, string]>();
+  const start = (text = '') =>
+    text
+      .split(/\s+/)
+      .slice(0, 3)
+      .join(' ')
+      .replace(/_20\S+|_default\S*/, '');
+  for (const [index, text] of statements.entries()) {
+    if (!writes.test(text)) continue;
+    const kind = text === 'commit' ? `commit of ${start(statements[index - 1])}` : start(text);
+    if (/^commit of (?:select|with|--|update|\s)/.test(kind)) continue; // Of reads, and of the run log's end.
+    if (!kinds.has(kind)) kinds.set(kind, [index, text]);
+  }
+  return [...kinds.values()];
+}
+
+describe('beside somebody who holds a leaf', () => {
+  it('mends the others, names him, and has not made anybody wait', async () => {
+    await database.sql.unsafe(`alter table only readings replica identity full;
+      create index readings_value on only readings (value)`);
+    const reader = database.connect();
+    const [{ pid } = { pid: 0 }] = await reader<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    await reader.unsafe('begin; select from readings_2026_02');
+    const result = await repair(database, ['--wait', '500ms']);
+    expect(result.exitCode).toBe(5);
+    expect(result.error?.message).toContain(`pid ${pid}`);
+    expect(result.data.blocked).toEqual([
+      { name: 'readings_2026_02', kind: 'replica_identity', what: 'replica identity' },
+    ]);
+    // An index is built beside readers.
+    expect(result.data.mended).toHaveLength(7);
+    await reader`commit`;
+    expect(await repair(database)).toMatchObject({
+      exitCode: 0,
+      data: { mended: [{ name: 'readings_2026_02' }] },
+    });
+  });
+
+  it('finds drift although he holds ACCESS EXCLUSIVE', async () => {
+    await database.sql.unsafe(`alter table only readings replica identity full;
+      create index readings_value on only readings (lower(note)) where value > 1;
+      create index on readings_2026_01 (lower(note)) where value > 1;
+      alter policy named on readings using (note in ('a', 'c'))`);
+    const other = database.connect();
+    await hold(other, 'readings_2026_01, readings_2026_02, readings_default', 'access exclusive');
+    expect(await drift(database, ['--lock-timeout', '100ms', '--wait', '0s'])).toHaveLength(12);
+    const result = await repair(database, ['--wait', '300ms']);
+    expect(result.exitCode).toBe(5);
+    expect(new Set(result.data.mended.map(({ name }: { name: string }) => name))).toEqual(
+      new Set(['readings_2026_03']),
+    );
+    expect(result.data.blocked).toHaveLength(9);
+    await other`commit`;
+    expect(await repair(database)).toMatchObject({ exitCode: 0 });
+    expect(await drift(database)).toEqual([]);
+  });
+
+  it('gives up an index that a writer keeps from being built, and builds it the next time', async () => {
+    await database.sql.unsafe('create index readings_value on only readings (value)');
+    const writer = database.connect();
+    await hold(writer, 'readings_2026_02');
+    const result = await repair(database, ['--wait', '500ms']);
+    expect(result).toMatchObject({ exitCode: 5, error: { code: 'lock_budget_spent' } });
+    expect(result.data.blocked).toMatchObject([{ name: 'readings_2026_02' }]);
+    await writer`commit`;
+    expect(await repair(database)).toMatchObject({
+      exitCode: 0,
+      data: { mended: [{ name: 'readings_2026_02' }] },
+    });
+    expect(await drift(database)).toEqual([]);
+    const [row] = await database.sql`select count(*)::int as n from pg_index where not indisvalid`;
+    expect(row).toEqual({ n: 0 });
+  });
+});
+
+describe('a role that may not', () => {
+  let role: TestRole;
+  beforeEach(async () => {
+    role = await createRole(database);
+    await database.sql.unsafe(`alter table readings_2026_02 replica identity full`);
+  });
+  afterEach(() => dropRoles(database.sql, [role]));
+
+  it.each([
+    ['own the leaf', () => '', 'does not own public.readings_2026_02'],
+    [
+      'give the leaf to its parent’s owner',
+      () => `alter table readings_2026_02 owner to ${role.name}`,
+      'cannot give public.readings_2026_02 to postgres',
+    ],
+    [
+      'make an index in the schema',
+      () => `alter table readings owner to ${role.name}; alter table readings_2026_02 owner to ${role.name};
+        create index readings_value on only readings (value); revoke create on schema public from public;
+        alter table readings_2026_01 owner to ${role.name}; alter table readings_2026_03 owner to ${role.name};
+        alter table readings_default owner to ${role.name}`,
+      'may not create in schema public',
+    ],
+  ])('%s: exit 1 before anything is changed', async (_what, happens, said) => {
+    await database.sql.unsafe(`grant all on schema sensordb to ${role.name};
+      grant all on all tables in schema sensordb to ${role.name}; ${happens()}`);
+    const before = await allTables(database.sql);
+    const { exitCode, changed, error } = await repair({ url: role.url });
+    expect({ exitCode, changed, error }).toMatchObject({
+      exitCode: 1,
+      changed: false,
+      error: { code: 'insufficient_privilege', sqlstate: '42501', message: expect.stringContaining(said) },
+    });
+    expect(error?.hint).toMatch(/GRANT/);
+    expect(await allTables(database.sql)).toEqual(before);
+    expect((await repair({ url: role.url }, ['--check'])).exitCode).toBe(3);
+  });
+});
+
+it('sends as many statements at 5 leaves as at 50 when only one drifts', async () => {
+  const sent = [];
+  for (const count of [5, 50]) {
+    const { sql, url } = database;
+    await sql.unsafe(`drop table if exists many;
+      create table many (id int not null, at timestamptz not null, note text, primary key (id, at)) partition by range (at);
+      do $$ begin
+        for n in 1 .. ${count} loop
+          execute format('create table many_%s partition of many for values from (%L) to (%L)', n,
+            date '2026-01-01' + n, date '2026-01-01' + n + 1);
+        end loop;
+      end $$;
+      create index many_note on many (note);
+      create policy mine on many using (note = current_user);
+      do $$ begin
+        for n in 1 .. ${count} loop
+          execute format('create policy mine on many_%s using (note = current_user)', n);
+        end loop;
+      end $$;
+      alter table many_3 alter column note set statistics 9, owner to pg_monitor`);
+    const proxy = await startProxy(url);
+    const { exitCode, data } = await repair(proxy, ['-t', 'many']);
+    await proxy.close();
+    expect(exitCode).toBe(0);
+    expect(data.mended).toHaveLength(2);
+    // How often a wait looks around depends on who is there, such as autovacuum.
+    sent.push(proxy.statements.filter((text) => !/pg_prepared_xacts/.test(text)).length);
+  }
+  expect(sent[0]).toBe(sent[1]);
+});
