@@ -2,7 +2,7 @@ import { busyError, refusedError } from '../cli/errors.ts';
 import { describeBlocker, findBlockers } from '../db/blockers.ts';
 import type { LockBudget, RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import { sendAlone, underBudget } from '../db/run-steps.ts';
+import { isYoung, sendAlone, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
@@ -64,7 +64,7 @@ async function tryDetach(
   const state = await readState(session, table, phase);
   if (state === 'detached') return;
   if (state === 'attached') {
-    if (options.strict) await refuseAnybody(session, phase);
+    if (options.strict) await refuseAnybody(session, phase, options);
     const { budget, settle } = patientBudget(options.budget, options.patienceMs);
     try {
       await send(session, phase, phase.concurrently, { ...options, budget });
@@ -83,15 +83,33 @@ async function tryDetach(
   settle();
 }
 
-/** Once it is begun, a leaf that is held for long keeps all others of the table from being detached CONCURRENTLY. */
-async function refuseAnybody(session: Session, { title, locks, leaf }: DetachPhase): Promise<void> {
-  const [blocker] = await reading(session, () => findBlockers(session.db, locks));
-  if (blocker === undefined) return;
-  throw busyError('lock_budget_spent', `${title}: blocked by ${describeBlocker(blocker)}.`, {
-    sqlstate: SQLSTATE.lockNotAvailable,
-    object: leaf.relation,
-    hint: 'Let that transaction end, or give more time with --wait, and run it again.',
-  });
+/** How often it is looked for a moment without anybody, in milliseconds. */
+const LOOK_MS = 10;
+
+/**
+ * Once it is begun, a leaf that is held for long keeps all others of the table from being detached CONCURRENTLY.
+ *
+ * Those who will most likely be gone in a moment are given that long: on a busy table there is always one.
+ */
+async function refuseAnybody(
+  session: Session,
+  { title, locks, leaf }: DetachPhase,
+  { budget }: RunOptions,
+): Promise<void> {
+  const end = performance.now() + budget.lockTimeoutMs;
+  for (;;) {
+    const blockers = await reading(session, () => findBlockers(session.db, locks));
+    const blocker = blockers.find((one) => !isYoung(one, budget.lockTimeoutMs)) ?? blockers[0];
+    if (blocker === undefined) return;
+    if (!isYoung(blocker, budget.lockTimeoutMs) || performance.now() >= end) {
+      throw busyError('lock_budget_spent', `${title}: blocked by ${describeBlocker(blocker)}.`, {
+        sqlstate: SQLSTATE.lockNotAvailable,
+        object: leaf.relation,
+        hint: 'Let that transaction end, or give more time with --wait, and run it again.',
+      });
+    }
+    await budget.pause(LOOK_MS, session.signal);
+  }
 }
 
 async function readState(

@@ -87,7 +87,8 @@ const BESIDE: readonly (readonly [keyof typeof READS, string, Name, readonly str
   ['DEFAULT', 'with DEFAULT', 'drain', [], 5],
   ['DEFAULT', 'with DEFAULT', 'repair', [ONE, TWO], 0],
   ['the parent', 'without DEFAULT', 'ensure', JUNE_AND_JULY, 0],
-  ['the parent', 'without DEFAULT', 'detach', [], 5],
+  // Nobody waits for somebody who only reads the parent, and has no snapshot any more.
+  ['the parent', 'without DEFAULT', 'detach', [ONE, TWO], 0],
   ['the parent', 'without DEFAULT', 'attach', [THREE, FOUR], 0],
   ['the parent', 'without DEFAULT', 'drop', [], 5],
   ['a leaf', 'without DEFAULT', 'detach', [TWO], 5],

@@ -126,9 +126,9 @@ describe('two commands at once', () => {
   });
 });
 
-/** Without --drain, rows in DEFAULT keep their month from being made. */
+/** Two months of the range are those of detached leaves, whose names are taken. */
 function exitCodeAlone(command: string): number {
-  return command === 'ensure' ? 3 : 0;
+  return command.startsWith('ensure') ? 3 : 0;
 }
 
 type Result = Awaited<ReturnType<typeof run>>;
