@@ -68,7 +68,7 @@ interface DefaultRow {
  *
  * The holes are disjoint and in ascending order, so that their ends cut time into buckets.
  */
-export async function readDefaultRows(
+async function readDefaultRows(
   session: Session,
   table: PartitionedTable,
   defaultPartition: DefaultPartition,
