@@ -8,10 +8,12 @@ import { readPartitionedTable } from '../db/catalog.ts';
 import { reading } from '../db/transaction.ts';
 import { changePartitions, type Scene } from './change.ts';
 import type { Drift } from './drift.ts';
-import { type RepairResult, runRepair } from './repair.ts';
-import { type PreparedRepair, prepareRepair, requireRights } from './repair-prepare.ts';
+import { runRepair } from './repair.ts';
+import { type PreparedRepair, prepareRepair } from './repair-prepare.ts';
 import { renderRepair } from './repair-render.ts';
 import { parseRepairRequest, type RepairOptions, type RepairRequest } from './repair-request.ts';
+import type { RepairResult } from './repair-result.ts';
+import { requireRights } from './repair-rights.ts';
 
 /** Runs `partitions repair`. */
 export async function repairCommand(
