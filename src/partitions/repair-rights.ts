@@ -17,6 +17,23 @@ interface Rights {
   readonly gives: boolean;
 }
 
+/**
+ * Makes sure that the statements which stand outside of transactions mean what they say; throws `search_path` (exit 1).
+ *
+ * They run under the role's own search_path, and PostgreSQL's index definitions leave `pg_catalog` out. It is searched first
+ * unless the path itself names it further back: then another schema's `lower` or `=` would stand in for PostgreSQL's.
+ */
+export function requireSafePath({ server }: Session, jobs: readonly Job[]): void {
+  if (server.searchPath.indexOf('pg_catalog') <= 0 || !jobs.some(({ builds }) => builds !== null)) return;
+  throw failure(
+    'search_path',
+    `The search_path of ${server.user} puts ${server.searchPath[0]} before pg_catalog: an index could be built with functions and operators from there.`,
+    {
+      hint: "Take pg_catalog off the path, PGOPTIONS='-c search_path=public' for example, or --skip indexes.",
+    },
+  );
+}
+
 /** Makes sure that the role may do all that is planned, before anything is changed; throws `insufficient_privilege` (exit 1). */
 export async function requireRights(
   session: Session,

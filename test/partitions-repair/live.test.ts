@@ -245,6 +245,18 @@ describe('a role that may not', () => {
   });
 });
 
+it('builds no index where another schema stands before pg_catalog', async () => {
+  await database.sql.unsafe(`create index readings_lower on only readings (lower(note));
+    alter table only readings replica identity full`);
+  const env = { PGOPTIONS: '-c search_path=public,pg_catalog' };
+  const result = await repair(database, [], { env });
+  expect(result).toMatchObject({ exitCode: 1, changed: false, error: { code: 'search_path' } });
+  expect(await repair(database, ['--skip', 'indexes'], { env })).toMatchObject({
+    exitCode: 0,
+    changed: true,
+  });
+});
+
 it('sends as many statements at 5 leaves as at 50 when only one drifts', async () => {
   const sent = [];
   for (const count of [5, 50]) {
