@@ -36,9 +36,13 @@ class GiveWay extends Error {
   }
 }
 
-/** How long the moving took in a try that was given up; short enough, it is done while everybody waits. */
+/** The same once a try was given up because somebody wanted to change a row: some 30 ms on an ordinary machine. */
+const FEW_CONTESTED_ROWS = 10_000;
+
+/** What earlier tries were like: how long the moving took at best, and whether one was given up for somebody's sake. */
 interface Pace {
   moveMs: number;
+  contested: boolean;
 }
 
 /** Thrown when the table of copies does not hold what was deleted: the transaction must not be committed. */
@@ -60,7 +64,7 @@ export async function runLast(
 ): Promise<LastResult> {
   const title = steps.change[0]?.title ?? '';
   const locks = strongestLocks(steps.change.flatMap((step) => step.locks));
-  const pace: Pace = { moveMs: Number.POSITIVE_INFINITY };
+  const pace: Pace = { moveMs: Number.POSITIVE_INFINITY, contested: false };
   for (let attempts = 0; ; attempts += 1) {
     await waitForQuiet(session, locks, title, options);
     const start = performance.now();
@@ -69,6 +73,7 @@ export async function runLast(
     } catch (thrown) {
       if (thrown instanceof Incomplete) return { kind: 'stale' };
       const gaveWay = thrown instanceof GiveWay;
+      pace.contested = true;
       if (!gaveWay && !isRetryable(thrown)) throw thrown;
       options.budget.spend(Math.min(performance.now() - start, options.budget.lockTimeoutMs));
       if (options.budget.remainingMs() <= 0) {
@@ -111,7 +116,8 @@ async function attempt(
     for (const step of settings) await send(session, step);
     const { rows, pending } = await count(session, move);
     if (mayCatchUp && pending > FEW_ROWS) return { kind: 'behind' };
-    const isFew = steps.guard === null && (rows <= FEW_ROWS || pace.moveMs <= lockTimeoutMs);
+    const few = pace.contested ? FEW_CONTESTED_ROWS : FEW_ROWS;
+    const isFew = steps.guard === null && (rows <= few || pace.moveMs <= lockTimeoutMs);
     const start = performance.now();
     const before = isFew ? 0 : await sendMoving(session, move_);
     if (!isFew) await requireComplete(session, move, before);

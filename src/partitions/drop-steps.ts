@@ -20,8 +20,9 @@ export function dropSteps(scene: LockScene, leaf: SelectedLeaf, gate: boolean): 
 }
 
 /**
- * DROP TABLE of an attached leaf takes ACCESS EXCLUSIVE on the leaf first and then on its parent, where it may have to wait
- * for long: the parent's lock is taken before it, so that nobody is held up twice.
+ * DROP TABLE of an attached leaf locks its parent first, then the leaf, then DEFAULT, and waits up to lock_timeout for each
+ * (14 to 18). The parent's lock is taken before it, so that the others are waited for more briefly, and the guard and the
+ * gate look at what then can change no more.
  */
 function dropAttached(scene: LockScene, leaf: SelectedLeaf, gate: boolean): readonly Step[] {
   const { table } = scene;

@@ -120,6 +120,42 @@ it('gives up soon when somebody comes to the leaf while it holds the parent, and
   ]);
 });
 
+it('holds up no reader of the leaf while it waits for the parent', async () => {
+  const other = database.connect();
+  const reader = database.connect();
+  let hasRead = false;
+  let isHeld = false;
+  const readWhileItWaits = async () => {
+    await until('it waits for the parent', async () => {
+      const rows = await database.sql`select from pg_locks where relation = 't'::regclass and not granted
+        and waitstart < clock_timestamp() - interval '100 ms'`;
+      return rows.length > 0;
+    });
+    await reader.unsafe("set lock_timeout to '1s'");
+    hasRead = await reader.unsafe('select from t_1').then(
+      () => true,
+      () => false,
+    );
+    await other.unsafe('rollback');
+  };
+  let reading: Promise<void> | null = null;
+  const proxy = await startProxy(database.url, {
+    before: async ({ text }) => {
+      if (isHeld || !/^(lock table only public\.t|drop table)/.test(text)) return;
+      isHeld = true;
+      await other.unsafe('begin; select from only t');
+      reading = readWhileItWaits();
+    },
+  });
+  const words = [...WORDS.slice(0, 4), 't_1', '--yes', '--lock-timeout', '20s'];
+  const result = await runJson({ url: proxy.url }, words);
+  await reading;
+  await proxy.close();
+  expect([result.exitCode, hasRead]).toEqual([0, true]);
+  // For the parent it waits as long as one try may.
+  expect(proxy.statements).not.toContain('rollback');
+});
+
 it('a reader that comes and goes is outwaited', async () => {
   let isOver = false;
   const reader = database.connect();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { before, parseAge } from '../../src/time/ages.ts';
+import { after, before, parseAge } from '../../src/time/ages.ts';
 import { formatInstant } from '../../src/time/instant.ts';
 import { at } from '../support/leaves.ts';
 
@@ -27,5 +27,14 @@ describe('an age', () => {
     ['2026-03-10T12:00:00Z', '2w', '2026-02-24T12:00:00Z'],
   ])('before %s, %s, is %s', (now, age, expected) => {
     expect(formatInstant(before(at(now), parseAge(age, '--older-than')))).toBe(expected);
+  });
+
+  it.each([
+    ['2026-01-31T10:00:00Z', '1mo', '2026-02-28T10:00:00Z'],
+    ['2024-02-29T00:00:00Z', '1y', '2025-02-28T00:00:00Z'],
+    ['2026-12-31T23:59:59.000001Z', '7d', '2027-01-07T23:59:59.000001Z'],
+    ['2026-02-24T12:00:00Z', '2w', '2026-03-10T12:00:00Z'],
+  ])('after %s, %s, is %s', (now, age, expected) => {
+    expect(formatInstant(after(at(now), parseAge(age, '--keep-for')))).toBe(expected);
   });
 });

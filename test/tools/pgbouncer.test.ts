@@ -51,6 +51,44 @@ describe.each(['transaction', 'session'] as const)('through PgBouncer in %s mode
     expect(await sql`select from pg_locks where locktype = 'advisory'`).toHaveLength(0);
   });
 
+  it.each([
+    ['beside DEFAULT', ''],
+    ['without DEFAULT', 'drop table sensors_sensorreading_default'],
+  ])('a leaf lives its whole life %s', async (_name, prepare) => {
+    const run = async (words: readonly string[], pick: string) => {
+      const { exitCode, json } = await runCli(['partitions', ...words, '--json'], {
+        url: pooler.url,
+        now: NOW,
+      });
+      return [exitCode, json().data[pick], json().error];
+    };
+    const old = 'sensors_sensorreading_2025_01';
+    expect((await ensure(pooler.url, ['--from', '2025-01', '--until', '2025-03'])).exitCode).toBe(0);
+    expect((await ensure(pooler.url)).exitCode).toBe(0);
+    await sql.unsafe(`insert into sensors_device (name, serial_number) values ('boiler', 'b-1');
+      insert into sensors_sensorreading (device_id, timestamp, value) select id, '2025-01-05', 1 from sensors_device`);
+    await sql.unsafe(prepare);
+    expect(await run(['detach', old], 'detached')).toEqual([0, [old], null]);
+    expect(await sql`select from sensors_sensorreading`).toHaveLength(0);
+    expect(await run(['attach', old], 'attached')).toEqual([0, [old], null]);
+    expect(await sql`select from sensors_sensorreading`).toHaveLength(1);
+    if (prepare === '') {
+      await sql`insert into sensors_sensorreading (device_id, timestamp, value)
+        select id, '2024-06-05', 1 from sensors_device`;
+      const [exitCode, created] = await run(['drain'], 'created');
+      expect([exitCode, created]).toEqual([0, ['sensors_sensorreading_2024_06']]);
+    }
+    await sql.unsafe('alter table sensors_sensorreading_2026_03 replica identity full');
+    expect((await run(['repair'], 'mended'))[0]).toBe(0);
+    expect(await run(['drop', old, '--yes'], 'dropped')).toEqual([0, [old], null]);
+    expect(await sql`select to_regclass(${old}) as gone`).toEqual([{ gone: null }]);
+    const others = connectTo(pooler.url, { max: 4 });
+    const here = await sql`select current_setting('lock_timeout') as value`;
+    const there = await Promise.all([1, 2, 3, 4].map(() => others.unsafe('show lock_timeout')));
+    for (const rows of there) expect(Object.values(rows[0] ?? {})).toEqual([here[0]?.value]);
+    await others.end();
+  });
+
   it('two runs exclude each other', async () => {
     let busy = -1;
     const proxy = await startProxy(pooler.url, {

@@ -35,6 +35,52 @@ it('psql makes of what --dry-run prints what the run itself makes', async () => 
   expect(await relations(database)).not.toHaveLength(0);
 });
 
+const OLD = 'sensors_sensorreading_2025_03';
+
+/** What a life leaves behind: relations, what was detached, and the rows of each table. */
+async function traces({ sql, ...database }: TestDatabase) {
+  const rows =
+    await sql`select tableoid::regclass::text as leaf, timestamp, value from sensors_sensorreading order by 2`;
+  const [registry] = await sql`select to_regclass('sensordb.detached_leaf') as is_there`;
+  const detached =
+    registry?.is_there === null
+      ? []
+      : await sql`select leaf_name, bound, state, check_name from sensordb.detached_leaf order by id`;
+  return { relations: await relations({ sql, ...database }), rows: [...rows], detached: [...detached] };
+}
+
+it.each([
+  ['beside DEFAULT', ''],
+  ['without DEFAULT', 'drop table sensors_sensorreading_default'],
+])('psql lives a whole life %s by what --dry-run prints', { timeout: 60_000 }, async (_name, prepare) => {
+  for (const { sql } of [database, other]) {
+    await sql.unsafe(`create schema archive;
+      create table ${OLD} partition of sensors_sensorreading for values from ('2025-03-01') to ('2025-04-01');
+      insert into sensors_sensorreading (device_id, timestamp, value) values (1, '2025-03-05', 1);
+      ${prepare}`);
+    if (prepare === '')
+      await sql`insert into sensors_sensorreading (device_id, timestamp, value) values (1, '2024-06-05', 2)`;
+    await sql.unsafe('alter table sensors_sensorreading_2026_03 replica identity full');
+  }
+  const life = [
+    ['detach', OLD, '--into-schema', 'archive'],
+    ['attach', OLD],
+    ['drain'],
+    ['repair'],
+    ['detach', '--older-than', '11mo'],
+    ['drop', OLD, '--yes'],
+    ['ensure', '--months', '1'],
+  ];
+  for (const verb of life) {
+    const words = ['partitions', ...verb];
+    const { stdout } = await runCli([...words, '--dry-run'], { url: database.url, now: NOW });
+    const byHand = await psql(database.url, [], stdout);
+    const run = await runCli(words, { url: other.url, now: NOW });
+    expect([verb, byHand.exitCode, byHand.stderr, run.exitCode]).toEqual([verb, 0, '', 0]);
+    expect([verb, await traces(database)]).toEqual([verb, await traces(other)]);
+  }
+});
+
 it('psql makes of `migrate up --dry-run` what the run itself makes', async () => {
   const words = ['migrate', 'up', '--schema', 'new "one"'];
   for (const { sql } of [database, other]) await sql.unsafe('create schema "new ""one"""');
