@@ -68,7 +68,7 @@ interface DefaultRow {
  *
  * The holes are disjoint and in ascending order, so that their ends cut time into buckets.
  */
-async function readDefaultRows(
+export async function readDefaultRows(
   session: Session,
   table: PartitionedTable,
   defaultPartition: DefaultPartition,
