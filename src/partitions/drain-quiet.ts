@@ -2,7 +2,7 @@ import { busyError } from '../cli/errors.ts';
 import { type Blocker, describeBlocker, describeHolder, findBlockers, type Holder } from '../db/blockers.ts';
 import type { RunOptions } from '../db/budget.ts';
 import { TABLE_LOCK_CLASS } from '../db/lock.ts';
-import { budgetSpent, isYoung } from '../db/run-steps.ts';
+import { budgetSpent, oldBlockers } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE } from '../db/sqlstate.ts';
 import type { StepLock } from '../db/step.ts';
@@ -43,10 +43,11 @@ export async function quiet(
   locks: readonly StepLock[],
   options: RunOptions,
 ): Promise<void> {
+  const inTheWay = oldBlockers(options.budget.lockTimeoutMs);
   for (;;) {
     await giveWay(session);
     const found = await findBlockers(session.db, locks);
-    const blockers = found.filter((blocker) => !isYoung(blocker, options.budget.lockTimeoutMs));
+    const blockers = inTheWay(found);
     const [snapshot] = await readSnapshots(session);
     if (blockers.length === 0 && snapshot === undefined) return;
     if (options.budget.remainingMs() <= 0) throw spent(title, locks, blockers, snapshot);
