@@ -5,7 +5,7 @@ import type { Step, StepLock } from '../db/step.ts';
 import type { Drift, Finding, Member, Statement } from './drift.ts';
 import { splitOption } from './leaf-steps.ts';
 import type { IndexTemplate } from './leaf-template.ts';
-import { setIndexOption } from './repair-compare.ts';
+import { setIndexOption } from './repair-options.ts';
 import type { IndexName } from './repair-read-indexes.ts';
 
 /** A piece of work on one leaf: it succeeds or fails alone. */
@@ -13,7 +13,9 @@ export interface Job {
   readonly member: Member;
   readonly drifts: readonly Drift[];
   readonly steps: readonly Step[];
-  /** The index that its first CREATE INDEX CONCURRENTLY leaves invalid when it is interrupted. */
+  /** What its first steps drop, one each. */
+  readonly drops: readonly IndexName[];
+  /** The index that its CREATE INDEX CONCURRENTLY leaves invalid when it is interrupted. */
   readonly builds: IndexName | null;
   /** What has to have succeeded before. */
   readonly needs: Job | null;
@@ -35,7 +37,7 @@ export function makeJob(
   member: Member,
   drifts: readonly Drift[],
   pieces: readonly Piece[],
-  more: Partial<Pick<Job, 'builds' | 'needs' | 'validates'>> = {},
+  more: Partial<Pick<Job, 'drops' | 'builds' | 'needs' | 'validates'>> = {},
 ): Job {
   const title = `Repair ${printable(member.name)}`;
   let last = 0;
@@ -44,7 +46,7 @@ export function makeJob(
     last += 1;
     return piece.map((statement) => ({ ...statement, title, transaction: last }));
   });
-  return { member, drifts, steps, builds: null, needs: null, validates: null, ...more };
+  return { member, drifts, steps, drops: [], builds: null, needs: null, validates: null, ...more };
 }
 
 /** Makes one job of all that an ALTER mends on a leaf: one transaction. */
