@@ -29,6 +29,8 @@ export interface Scene {
   readonly session: Session;
   readonly table: PartitionedTable;
   readonly now: Instant;
+  /** What lies before it is over by this machine's clock and by the server's: a clock that is ahead retires nothing early. */
+  readonly past: Instant;
   readonly run: RunOptions;
   readonly warnings: readonly Warning[];
   /** Tells the user what the run is at. */
@@ -87,7 +89,8 @@ export async function changePartitions<Prepared>(
     requireWritable(session);
     const table = await reading(session, () => readPartitionedTable(session, options.table));
     const startedAt = context.now();
-    const facts = { session, table, now: fromDate(startedAt), warnings };
+    const earlier = new Date(Math.min(startedAt.getTime(), session.server.clockMs));
+    const facts = { session, table, now: fromDate(startedAt), past: fromDate(earlier), warnings };
     const show = async <T>(work: (scene: Scene) => Promise<T>): Promise<T> => {
       const progress = await startProgress(`Reading the partitions of ${table.name}`, options, context);
       const { update } = progress;

@@ -3,6 +3,7 @@ import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
 import type { Outcome } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { changePartitions, type Scene } from './change.ts';
+import { compare } from './coverage.ts';
 import { type PreparedDetach, prepareDetach } from './detach.ts';
 import { renderDetach } from './detach-render.ts';
 import { type DetachOptions, parseDetachRequest } from './detach-request.ts';
@@ -23,7 +24,7 @@ export async function detachCommand(
     command: 'partitions detach',
     arguments: { names, olderThan, before, intoSchema, yes, noGate: !gate },
     logged: ['detached', 'finalized', 'refused', 'overridden'],
-    prepare: ({ session, table, now, run }) => prepareDetach(session, table, request, now, run),
+    prepare: ({ session, table, past, run }) => prepareDetach(session, table, request, past, run),
     hasWork: ({ tasks }) => tasks.length > 0,
     preview,
     carryOut,
@@ -54,8 +55,12 @@ function noteOf({ name, message, hint }: Refusal): string {
   return `-- refused: ${printable(name)}: ${printable(message)}\n--   ${printable(hint)}\n`;
 }
 
+/** In the order of the lower bounds: what an interrupted run had begun is done before the rest. */
 const namesOf = (tasks: readonly LeafTask[], ...kinds: readonly LeafTask['kind'][]) =>
-  tasks.filter(({ kind }) => kinds.includes(kind)).map(({ leaf }) => leaf.name);
+  tasks
+    .filter(({ kind }) => kinds.includes(kind))
+    .toSorted((a, b) => compare(a.range.lower, b.range.lower))
+    .map(({ leaf }) => leaf.name);
 
 function outcomeOf(prepared: PreparedDetach, result: TaskResult, { table, warnings }: Scene): Outcome {
   const { already, overridden, request } = prepared;

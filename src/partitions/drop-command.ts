@@ -24,7 +24,7 @@ export async function dropCommand(
     command: 'partitions drop',
     arguments: { names, olderThan, before, keepFor, yes, noGate: !gate },
     logged: ['dropped', 'refused', 'overridden'],
-    prepare: ({ session, table, now }, agreed) => prepareDrop(session, table, request, now, agreed),
+    prepare: ({ session, table, past }, agreed) => prepareDrop(session, table, request, past, agreed),
     hasWork: ({ work }) => work.length > 0,
     preview,
     ...(yes === true ? {} : { confirm: confirmation(canAsk(context)) }),

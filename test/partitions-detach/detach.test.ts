@@ -123,7 +123,7 @@ describe('detach refuses', () => {
 
   it('the last leaf', async () => {
     database = await readings();
-    const run = await detach(database, ['--before', '2027-01-01'], { now: '2028-01-01T00:00:00Z' });
+    const run = await detach(database, ['--before', '2027-01-01'], { now: '2026-06-01T00:00:00Z' });
     expect(run).toMatchObject({ exitCode: 6, data: { refused: [{ reason: 'last_leaf' }] } });
     expect(await leavesOf(database.sql)).toEqual(['readings_2026_04']);
   });
