@@ -1,5 +1,6 @@
 import type { Member } from './drift.ts';
 import { nameIndexes } from './index-names.ts';
+import { guardIndex } from './repair-guard.ts';
 import {
   addJob,
   attachedAt,
@@ -22,6 +23,7 @@ import {
   createOnly,
   dropIndex,
   furnishIndex,
+  type KnownIndex,
   makeJob,
   type ParentIndex,
   reindex,
@@ -82,7 +84,7 @@ function build(state: IndexState, place: Place, leftovers: readonly LooseIndex[]
   const pieces = [
     ...leftovers.map((leftover) => dropIndex(member, leftover)),
     buildIndex(member, template, made.name),
-    [...constraint, attachIndex(made, member.qualified, parent), ...furnishIndex(template, made)],
+    [...constraint, attachIndex(made, member.qualified, parent), ...furnishIndex(member, template, made)],
   ];
   const drift = indexDrift(member, index, leftovers.length > 0 ? 'invalid' : 'missing');
   const job = addJob(state, makeJob(member, [drift], pieces, { needs, builds: made, drops: leftovers }));
@@ -97,6 +99,7 @@ function adopt(state: IndexState, place: Place, there: LooseIndex): void {
     ...(wantsConstraint ? [addConstraint(member, template, there)] : []),
     attachIndex(there, member.qualified, parent),
     ...missingOptions(template.options, there.options).map((option) => setIndexOption(there, option)),
+    guardIndex(member, there),
   ];
   const drift = indexDrift(member, index, `${there.name}, not attached`);
   const job = addJob(state, makeJob(member, [drift], [statements], { needs }));
@@ -120,11 +123,14 @@ function completePartitioned(state: IndexState, place: Place): void {
   }
 }
 
-function rebuild(state: IndexState, place: Place, attached: IndexName): void {
+function rebuild(state: IndexState, place: Place, attached: KnownIndex): void {
   const { member, index, parent, needs } = place;
   const drift = indexDrift(member, index, `${attached.name}, invalid`);
   const again = attachIndex(attached, member.qualified, parent);
-  const job = addJob(state, makeJob(member, [drift], [reindex(member, attached), [again]], { needs }));
+  const job = addJob(
+    state,
+    makeJob(member, [drift], [reindex(member, attached), [again]], { needs, rebuilds: attached }),
+  );
   state.planned.set(indexKey(member, index.oid), { name: attached.name, job });
 }
 

@@ -3,6 +3,7 @@ import { sqlStatement } from '../db/sql-files.ts';
 import { altered, type Finding, type Member, onLeaf, type Statement } from './drift.ts';
 import { splitOption } from './leaf-steps.ts';
 import type { LeafTemplate } from './leaf-template.ts';
+import { guardIndex } from './repair-guard.ts';
 import type { IndexOptions } from './repair-read-index-state.ts';
 import type { IndexName } from './repair-read-indexes.ts';
 
@@ -61,6 +62,7 @@ export function compareIndexOptions(member: Member, indexes: readonly IndexOptio
           found: 'missing',
         },
         setIndexOption(index, option),
+        guardIndex(member, index),
       ),
     ),
   );

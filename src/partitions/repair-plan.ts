@@ -78,20 +78,27 @@ export function planRepair(facts: RepairFacts, kinds: ReadonlySet<DriftKind>): R
   const work = jobs.filter(isWanted);
   return {
     drifts: inOrder(facts, [
-      ...chosen.map(({ drift }) => drift),
-      ...work.filter((job) => indexPlan.jobs.includes(job)).flatMap(({ drifts }) => drifts),
+      ...chosen.map(({ member, drift }) => ({ oid: member.oid, drift })),
+      ...work
+        .filter((job) => indexPlan.jobs.includes(job))
+        .flatMap(({ member, drifts }) => drifts.map((drift) => ({ oid: member.oid, drift }))),
     ]),
     refused: chosen.flatMap(({ fix }) => (fix.how === 'refuse' ? [fix.refused] : [])),
     jobs: work,
   };
 }
 
-function inOrder({ members }: RepairFacts, drifts: readonly Drift[]): readonly Drift[] {
-  const place = new Map(members.map(({ name }, at) => [name, at]));
-  const rank = ({ name }: Drift): number => place.get(name) ?? -1;
-  return drifts.toSorted(
-    (a, b) => rank(a) - rank(b) || DRIFT_KINDS.indexOf(a.kind) - DRIFT_KINDS.indexOf(b.kind),
-  );
+/** A drift, and whose it is: names are unique within a schema only. */
+interface Owned {
+  readonly oid: number;
+  readonly drift: Drift;
+}
+
+function inOrder({ members }: RepairFacts, drifts: readonly Owned[]): readonly Drift[] {
+  const place = new Map(members.map(({ oid }, at) => [oid, at]));
+  const rank = ({ oid }: Owned): number => place.get(oid) ?? -1;
+  const kind = ({ drift }: Owned): number => DRIFT_KINDS.indexOf(drift.kind);
+  return drifts.toSorted((a, b) => rank(a) - rank(b) || kind(a) - kind(b)).map(({ drift }) => drift);
 }
 
 function comparer(facts: RepairFacts, kinds: ReadonlySet<DriftKind>, indexPlan: IndexPlan) {

@@ -82,15 +82,24 @@ export async function readStillInvalid(
   return new Set(rows.map(({ oid }) => oid));
 }
 
-/** Whether an index is there and not valid, and who may be building it. */
+/** An index by its name and its table; by its own OID, too, if it was there when this was planned. */
+export interface IndexOf extends IndexName {
+  readonly relation: number;
+  readonly oid: number | null;
+}
+
+/** Whether an index is there, whether it is not valid, and who may be building it. */
 interface Building {
+  readonly exists: boolean;
   readonly invalid: boolean;
   /** The pid of somebody who holds a lock on its table as builders do; null: nobody. */
   readonly builder: number | null;
 }
 
 /** Looks whether an index is invalid since its build was interrupted, or since it is being built. */
-export async function readBuilding(session: Session, { schema, name }: IndexName): Promise<Building> {
+export async function readBuilding(session: Session, index: IndexOf): Promise<Building> {
+  const isIt = sql`n.nspname = ${index.schema} and i.relname = ${index.name}
+    and x.indrelid = ${String(index.relation)}::oid and i.oid = coalesce(${oidOrNull(index)}::oid, i.oid)`;
   // CREATE and REINDEX INDEX CONCURRENTLY hold SHARE UPDATE EXCLUSIVE on the table from their beginning to their end (14 to 18).
   // The lock is looked for first: a build that is not there any more has made its index valid by the second look.
   const locks = await sql<{ pid: number }>`
@@ -99,15 +108,20 @@ export async function readBuilding(session: Session, { schema, name }: IndexName
       join pg_index x on x.indrelid = l.relation
       join pg_class i on i.oid = x.indexrelid
       join pg_namespace n on n.oid = i.relnamespace
-     where n.nspname = ${schema} and i.relname = ${name}
+     where ${isIt}
        and l.locktype = 'relation' and l.mode = 'ShareUpdateExclusiveLock' and l.granted
        and l.database = (select d.oid from pg_database d where d.datname = current_database())
        and l.pid <> pg_backend_pid()`.execute(session.db);
   const { rows } = await sql<{ invalid: boolean }>`
     select not x.indisvalid as invalid
       from pg_index x join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace
-     where n.nspname = ${schema} and i.relname = ${name}`.execute(session.db);
-  return { invalid: rows[0]?.invalid === true, builder: locks.rows[0]?.pid ?? null };
+     where ${isIt}`.execute(session.db);
+  const [row] = rows;
+  return { exists: row !== undefined, invalid: row?.invalid === true, builder: locks.rows[0]?.pid ?? null };
+}
+
+function oidOrNull({ oid }: IndexOf): string | null {
+  return oid === null ? null : String(oid);
 }
 
 /** Reads all names that an index could collide with in the given schemas. */

@@ -3,12 +3,13 @@ import { toSensordbError } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import type { RunOptions } from '../db/budget.ts';
 import { qualifiedName } from '../db/quote.ts';
-import { runAlone, runTransaction, sendAlone, underBudget } from '../db/run-steps.ts';
+import { runTransaction, sendAlone, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
-import { SQLSTATE } from '../db/sqlstate.ts';
+import { explainServerError, SQLSTATE } from '../db/sqlstate.ts';
 import { groupSteps, type Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
-import { dropIndex, type Job } from './repair-jobs.ts';
+import { guardMember } from './repair-guard.ts';
+import { dropIndex, type Job, type KnownIndex } from './repair-jobs.ts';
 import { readBuilding } from './repair-read-index-state.ts';
 import type { IndexName } from './repair-read-indexes.ts';
 
@@ -38,9 +39,9 @@ export async function runJob(
     if (at < done || first === undefined) continue;
     const leftover = job.drops[at];
     if (first.transaction !== null) await runTransaction(session, group, options);
-    else if (leftover !== undefined) await dropLeftover(session, first, leftover, options);
+    else if (leftover !== undefined) await dropLeftover(session, job, first, leftover, options);
     else if (job.builds !== null) await build(session, job, job.builds, first, options, isRetry);
-    else await runAlone(session, first, options);
+    else await rebuild(session, job, first, options);
     onDone(at + 1);
   }
 }
@@ -55,13 +56,15 @@ async function build(
   wasTried: boolean,
 ): Promise<void> {
   let isRetry = wasTried;
+  const made = { ...index, relation: job.member.oid, oid: null };
   const clear = async () => {
-    const { invalid } = await reading(session, () => readBuilding(session, index));
+    const { invalid } = await reading(session, () => readBuilding(session, made));
     if (invalid) await sendAlone(session, { ...step, ...dropIndex(job.member, index) }, options);
   };
   await underBudget(session, step.title, step.locks, options, async () => {
     if (isRetry) await clear();
     isRetry = true;
+    await assertMember(session, job);
     try {
       await sendAlone(session, step, options);
     } catch (thrown) {
@@ -70,6 +73,58 @@ async function build(
       throw thrown;
     }
   });
+  const { exists } = await reading(session, () => readBuilding(session, made));
+  if (!exists) throw builtElsewhere(job, index);
+}
+
+function builtElsewhere({ member }: Job, index: IndexName): Error {
+  const name = printable(qualifiedName(index.schema, index.name));
+  return failure(
+    'changed_meanwhile',
+    `Index ${name} was built, but ${member.qualified} has none of that name: somebody renamed one of them meanwhile.`,
+    {
+      sqlstate: SQLSTATE.objectNotInPrerequisiteState,
+      object: name,
+      hint: `If another table has got it, drop it: DROP INDEX CONCURRENTLY ${name}. Then run it again.`,
+    },
+  );
+}
+
+/** Builds an invalid index anew, if it still is the one of the plan. */
+async function rebuild(session: Session, job: Job, step: Step, options: RunOptions): Promise<void> {
+  const { rebuilds } = job;
+  await underBudget(session, step.title, step.locks, options, async () => {
+    await assertMember(session, job);
+    if (rebuilds !== null) {
+      const index = { ...rebuilds, relation: job.member.oid };
+      const { invalid } = await reading(session, () => readBuilding(session, index));
+      if (!invalid) throw changedMeanwhile(rebuilds);
+    }
+    await sendAlone(session, step, options);
+  });
+}
+
+function changedMeanwhile(index: IndexName): Error {
+  const name = printable(qualifiedName(index.schema, index.name));
+  return failure('changed_meanwhile', `Index ${name} is no longer the invalid one that it was.`, {
+    sqlstate: SQLSTATE.objectNotInPrerequisiteState,
+    object: name,
+    hint: 'Run it again: it works on what is there by then.',
+  });
+}
+
+/**
+ * Makes sure that a leaf's name is still its own, right before a statement that stands outside of transactions.
+ *
+ * No lock could be kept from here until that statement has its own: nothing is lost in that moment, for all that such
+ * statements do is to build an index, or to drop one that serves nobody.
+ */
+async function assertMember(session: Session, { member, steps }: Job): Promise<void> {
+  try {
+    await reading(session, () => session.run(guardMember(member).sql));
+  } catch (thrown) {
+    throw explainServerError(thrown, steps[0]?.title ?? '', member.qualified);
+  }
 }
 
 /**
@@ -78,13 +133,17 @@ async function build(
  */
 async function dropLeftover(
   session: Session,
+  job: Job,
   step: Step,
-  index: IndexName,
+  index: KnownIndex,
   options: RunOptions,
 ): Promise<void> {
   const name = printable(qualifiedName(index.schema, index.name));
   await underBudget(session, step.title, step.locks, options, async () => {
-    const { invalid, builder } = await reading(session, () => readBuilding(session, index));
+    await assertMember(session, job);
+    const { invalid, builder } = await reading(session, () =>
+      readBuilding(session, { ...index, relation: job.member.oid }),
+    );
     if (builder !== null) {
       throw busyError('lock_timeout', `${step.title}: pid ${builder} may be building ${name}.`, {
         sqlstate: SQLSTATE.lockNotAvailable,
@@ -92,13 +151,7 @@ async function dropLeftover(
         hint: 'Let it end.',
       });
     }
-    if (!invalid) {
-      throw failure('changed_meanwhile', `Index ${name} was invalid and is so no more.`, {
-        sqlstate: SQLSTATE.objectNotInPrerequisiteState,
-        object: name,
-        hint: 'Run it again: it works on what is there by then.',
-      });
-    }
+    if (!invalid) throw changedMeanwhile(index);
     await sendAlone(session, step, options);
   });
 }
