@@ -25,6 +25,8 @@ import {
   quarantineCreateSteps,
   quarantineSteps,
   readQuarantine,
+  readReferences,
+  referencedRows,
   runQuarantine,
 } from './quarantine.ts';
 import { type Partitions, readPartitions } from './read.ts';
@@ -83,6 +85,9 @@ export async function prepareDrain(scene: Scene, request: DrainRequest): Promise
     run,
   );
   const left = leftRows(groups, request, sane);
+  const wantsQuarantine = left.length > 0 && request.quarantine !== null;
+  const references = wantsQuarantine ? await reading(session, () => readReferences(session, from)) : [];
+  const held = references.length === 0 ? [] : referencedRows(from, left, references);
   return {
     table,
     partitions,
@@ -91,11 +96,14 @@ export async function prepareDrain(scene: Scene, request: DrainRequest): Promise
       ...moves,
       abandoned: moves.abandoned.filter(({ lower, upper }) => isAsked(request, lower, upper)),
     },
-    conflicts: [...plan.conflicts, ...moves.conflicts].toSorted((a, b) =>
+    conflicts: [...plan.conflicts, ...moves.conflicts, ...held].toSorted((a, b) =>
       compare(a.range.lower, b.range.lower),
     ),
     left,
-    quarantine: left.length === 0 ? null : await prepareQuarantine(scene, request, partitions, left, sane),
+    quarantine:
+      left.length === 0 || held.length > 0
+        ? null
+        : await prepareQuarantine(scene, request, partitions, left, sane),
     defaultRows: groups.reduce((sum, { rows: { count } }) => sum + count, 0),
   };
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runJson } from '../support/partitions.ts';
+import { startProxy } from '../support/proxy.ts';
 import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
@@ -63,6 +64,39 @@ describe('drain of rows that are referenced', () => {
       await sql.unsafe(`revoke set on parameter session_replication_role from ${role.name}`);
     }
     await dropRoles(sql, [role]);
+  });
+});
+
+describe('quarantine of rows that are referenced', () => {
+  it.each(['cascade', 'set null', 'no action'])(
+    'is a conflict, and harms no referencing row, on delete %s',
+    async (action) => {
+      const { sql } = database;
+      await sql.unsafe(`insert into t values (9999, '52217-01-01+00', 1);
+        create table alarm (n int, id int, at timestamptz, foreign key (id, at) references t (id, at) on delete ${action});
+        insert into alarm values (1, 9999, '52217-01-01+00')`);
+      const result = await runJson(database, [...DRAIN, '--quarantine', 'q']);
+      expect(result).toMatchObject({ exitCode: 3, data: { quarantined: null, left: [{ rows: 1 }] } });
+      expect(result.data.created).toEqual(['t_2026_04']);
+      expect(result.data.conflicts).toMatchObject([{ reason: 'referenced', rows: 1, upper: null }]);
+      expect(await sql`select a.n from alarm a join t using (id, at)`).toEqual([{ n: 1 }]);
+    },
+  );
+
+  it('is refused when the key is made while it runs', async () => {
+    const { sql } = database;
+    await sql`insert into t values (9999, '52217-01-01+00', 1)`;
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (!text.includes('create table public.q')) return;
+        await sql.unsafe(`create table alarm (id int, at timestamptz, foreign key (id, at) references t on delete cascade);
+          insert into alarm values (9999, '52217-01-01+00')`);
+      },
+    });
+    const result = await runJson(proxy, [...DRAIN, '--quarantine', 'q']);
+    await proxy.close();
+    expect(result).toMatchObject({ exitCode: 6, error: { code: 'referenced' } });
+    expect(await sql`select count(*)::int as n from alarm join t using (id, at)`).toEqual([{ n: 1 }]);
   });
 });
 
