@@ -118,8 +118,8 @@ function outcomeOf(prepared: PreparedDrain, result: DrainResult, warnings: reado
     },
     warnings:
       guarded.length > 0 && partitions.default !== null
-        ? [...warnings, guardWarning(partitions.default, guarded)]
-        : warnings,
+        ? [...warnings, ...prepared.moves.warnings, guardWarning(partitions.default, guarded)]
+        : [...warnings, ...prepared.moves.warnings],
     error: error?.facts ?? null,
     render: (style) => renderDrain(style, prepared, result),
   };

@@ -99,7 +99,7 @@ function outcomeOf(
       conflicts: sortedConflicts.map(conflictData),
       ...runwayData(runway),
     },
-    warnings: [...warnings, ...guardWarnings(prepared)],
+    warnings: [...warnings, ...prepared.moves.warnings, ...guardWarnings(prepared)],
     error: error?.facts ?? null,
     render: (style) =>
       renderEnsure(style, { prepared, created: sorted, conflicts: sortedConflicts, runway, now }),
