@@ -140,6 +140,26 @@ describe('triggers on DEFAULT', () => {
   });
 });
 
+describe('a publication of inserts that takes in the table of copies', () => {
+  it.each([
+    ['all tables', 0],
+    ['tables in schema public', 150_000],
+  ])('for %s is a conflict', async (what, since) => {
+    const { sql } = database;
+    const [{ version }] = await sql<
+      [{ version: number }]
+    >`select current_setting('server_version_num')::int as version`;
+    const made = sql.unsafe(`create publication p for ${what} with (publish = 'insert')`);
+    if (version < since) return await expect(made).rejects.toMatchObject({ code: '42601' });
+    await made;
+    const result = await runJson(database, DRAIN);
+    expect(result).toMatchObject({ exitCode: 3, changed: false, data: { drained: [] } });
+    expect(result.data.conflicts).toMatchObject([{ reason: 'published' }]);
+    expect(result.data.conflicts[0].message).toContain('they do not have');
+    expect(await sql`select count(*)::int as n from only t_default`).toEqual([{ n: 100 }]);
+  });
+});
+
 it('gives the leaf the foreign keys of its parent, checked', async () => {
   const { sql } = database;
   await sql.unsafe(`create table device (id int primary key); insert into device select generate_series(1, 100);
