@@ -16,7 +16,7 @@ import { askedPeriods, type LeftRows, leftRows, saneRange } from './drain-plan.t
 import { readDefaultGroups, readDrainFacts } from './drain-read.ts';
 import type { DrainRequest } from './drain-request.ts';
 import type { MoveOptions } from './drain-run.ts';
-import { type Conflict, planEnsure } from './ensure-plan.ts';
+import { type Conflict, type NewLeaf, planEnsure } from './ensure-plan.ts';
 import { readRowsInTheWay, readTakenNames } from './ensure-read.ts';
 import { inferInterval, sketchPeriods } from './ensure-sketch.ts';
 import { leftGuardSteps } from './guard.ts';
@@ -142,6 +142,9 @@ export interface DrainResult {
   /** Null when nothing was to be quarantined. */
   readonly quarantined: number | null;
   readonly defaultRows: number | null;
+  /** Those while whose moving DEFAULT refused rows, and whether it still does. */
+  readonly guarded: readonly NewLeaf[];
+  readonly isGuardLeft: boolean;
   /** What ended it before its time; what is drained stands all the same. */
   readonly error: SensordbError | null;
 }
@@ -156,7 +159,7 @@ export async function runDrain(
   const { partitions, quarantine, left } = prepared;
   const options: MoveOptions = { run, batchRows: request.batchRows, update };
   const { default: from } = partitions;
-  let moved: MovedPeriods = { drained: [], conflicts: [], error: null };
+  let moved: MovedPeriods = { drained: [], conflicts: [], guarded: [], isGuardLeft: false, error: null };
   let error: SensordbError | null = null;
   let quarantined: number | null = null;
   try {
@@ -176,6 +179,8 @@ export async function runDrain(
     left: quarantined === null ? left : [],
     quarantined,
     defaultRows: prepared.defaultRows === null ? null : Math.max(0, prepared.defaultRows - gone),
+    guarded: moved.guarded,
+    isGuardLeft: moved.isGuardLeft,
     error: moved.error ?? error,
   };
 }
