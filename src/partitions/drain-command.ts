@@ -4,7 +4,7 @@ import type { Outcome, Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { formatInstant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
-import { dropSteps } from './drain-aside.ts';
+import { dropSteps, giveUpGoneSteps } from './drain-aside.ts';
 import { movesSteps } from './drain-moves.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { renderDrain } from './drain-render.ts';
@@ -52,6 +52,7 @@ function preview(prepared: PreparedDrain, { warnings }: Scene) {
   return {
     work: [
       leftGuardSteps(partitions.default),
+      ...(moves.moves.length + moves.abandoned.length > 0 ? [giveUpGoneSteps(prepared.table.qualified)] : []),
       ...moves.abandoned.map((one) => dropSteps(prepared.table.schema, one)),
       ...movesSteps(partitions.default, moves.moves),
       ...whole,

@@ -10,7 +10,7 @@ import type { Interval } from '../time/periods.ts';
 import type { Scene } from './change.ts';
 import { compare } from './coverage.ts';
 import { NO_MOVES, type PreparedMoves, prepareMoves } from './drain.ts';
-import { dropUnfinished } from './drain-aside.ts';
+import { dropUnfinished, giveUpGoneSteps } from './drain-aside.ts';
 import { type MovedPeriod, type MovedPeriods, runMoves } from './drain-moves.ts';
 import { askedPeriods, type LeftRows, leftRows, saneRange } from './drain-plan.ts';
 import { readDefaultGroups, readDrainFacts } from './drain-read.ts';
@@ -193,5 +193,6 @@ async function cleanUp(
 ): Promise<void> {
   const guard = leftGuardSteps(partitions.default);
   if (guard.length > 0) await runTransaction(session, guard, run);
+  await runTransaction(session, giveUpGoneSteps(table.qualified), run);
   for (const unfinished of moves.abandoned) await dropUnfinished(session, table.schema, unfinished, run);
 }

@@ -184,6 +184,16 @@ describe('copies that are of no use any more', () => {
     expect(await left()).toHaveLength(0);
   });
 
+  it('are forgotten when somebody dropped them', async () => {
+    await unfinished('drop table t_2026_04_draining');
+    expect(await drain()).toMatchObject({ exitCode: 0, data: { drained: [{ rows: 3000 }] } });
+    expect(await database.sql`select count(*)::int as n from sensordb.drain_row`).toEqual([{ n: 0 }]);
+    expect(await database.sql`select state from sensordb.drain order by id`).toEqual([
+      { state: 'given_up' },
+      { state: 'done' },
+    ]);
+  });
+
   it('are not taken for a stranger by ensure', async () => {
     await unfinished('');
     const words = ['partitions', 'ensure', '-t', 't', '--months', '1', '--drain'];
