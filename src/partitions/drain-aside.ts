@@ -35,6 +35,12 @@ export function dropSteps(schema: string, { name, leafOid }: Unfinished): readon
   ].map((sql) => ({ title, sql, transaction: 1, locks }));
 }
 
+/** Makes the step that forgets the drains of a table whose tables of copies somebody dropped. */
+export function giveUpGoneSteps(parent: string): readonly Step[] {
+  const sql = sqlStatement('partitions/drain_give_up_gone.sql', { parent });
+  return [{ title: 'Forget copies that somebody dropped', sql, transaction: 1, locks: [] }];
+}
+
 /** Drops the table of copies of a drain that cannot be carried on. */
 export async function dropUnfinished(
   session: Session,

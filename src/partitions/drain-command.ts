@@ -4,14 +4,14 @@ import type { Outcome, Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { formatInstant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
-import { dropSteps } from './drain-aside.ts';
+import { dropSteps, giveUpGoneSteps } from './drain-aside.ts';
 import { movesSteps } from './drain-moves.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { renderDrain } from './drain-render.ts';
 import { type DrainOptions, type DrainRequest, parseDrainRequest } from './drain-request.ts';
 import { type DrainResult, type PreparedDrain, prepareDrain, runDrain } from './drain-whole.ts';
 import { conflictData } from './ensure-command.ts';
-import { guardWarning, leftGuardSteps } from './guard.ts';
+import { guardWarnings, leftGuardSteps } from './guard.ts';
 
 /** Runs `partitions drain`. */
 export async function drainCommand(context: Context, options: DrainOptions): Promise<Outcome> {
@@ -44,12 +44,15 @@ function preview(prepared: PreparedDrain, { warnings }: Scene) {
     left: quarantine === null ? left : [],
     quarantined: quarantine === null ? null : left.reduce((sum, { rows }) => sum + rows.count, 0),
     defaultRows: 0,
+    guarded: moves.moves.filter(({ steps }) => steps.guard !== null).map(({ leaf }) => leaf),
+    isGuardLeft: false,
     error: null,
   };
   const drained = result.drained.reduce((sum, { rows }) => sum + rows, 0);
   return {
     work: [
       leftGuardSteps(partitions.default),
+      ...(moves.moves.length + moves.abandoned.length > 0 ? [giveUpGoneSteps(prepared.table.qualified)] : []),
       ...moves.abandoned.map((one) => dropSteps(prepared.table.schema, one)),
       ...movesSteps(partitions.default, moves.moves),
       ...whole,
@@ -94,7 +97,7 @@ function outcomeOf(prepared: PreparedDrain, result: DrainResult, warnings: reado
   const { drained, conflicts, left, quarantined, defaultRows, error } = result;
   const codes: ExitCode[] = [conflicts.length + left.length === 0 ? EXIT.done : EXIT.no];
   if (error !== null) codes.push(error.exitCode);
-  const guarded = prepared.moves.moves.filter(({ steps }) => steps.guard !== null).map(({ leaf }) => leaf);
+  const guards = guardWarnings(partitions.default, result.guarded, result.isGuardLeft);
   return {
     exitCode: worstExitCode(codes),
     changed: drained.length > 0 || (quarantined ?? 0) > 0,
@@ -116,10 +119,7 @@ function outcomeOf(prepared: PreparedDrain, result: DrainResult, warnings: reado
           : { table: { schema: quarantine.to.schema, name: quarantine.to.name }, rows: quarantined },
       defaultRows,
     },
-    warnings:
-      guarded.length > 0 && partitions.default !== null
-        ? [...warnings, guardWarning(partitions.default, guarded)]
-        : warnings,
+    warnings: [...warnings, ...prepared.moves.warnings, ...guards],
     error: error?.facts ?? null,
     render: (style) => renderDrain(style, prepared, result),
   };

@@ -16,8 +16,8 @@ Rows are copied in batches; then one transaction for each period deletes them fr
 that every row is visible exactly once all the time, while others write. An interrupted run is carried on by the next.
 Rows that no partition should exist for, by --not-before and --not-after, are reported and left (exit 3); with
 --quarantine they are moved into an ordinary table, and so leave the partitioned one.
---guard-default refuses live rows of a period (SQLSTATE 23514) from its copying to its attaching, which spares the scan of a
-large DEFAULT while everybody waits.
+--guard-default refuses live rows of a period (SQLSTATE 23514) from the end of its copying to its attaching, which spares the
+scan of a large DEFAULT while everybody waits.
 `;
 
 /** Declares `partitions drain`. */

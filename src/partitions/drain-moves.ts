@@ -7,8 +7,8 @@ import { sqlStatement } from '../db/sql-files.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';
 import { allSteps, type PreparedMove } from './drain.ts';
-import { type MoveOptions, runMove } from './drain-run.ts';
-import { type Conflict, type DrainedLeaf, refusedByServer } from './ensure-plan.ts';
+import { type GuardedMoveOptions, type MoveOptions, runMove } from './drain-run.ts';
+import { type Conflict, type DrainedLeaf, type NewLeaf, refusedByServer } from './ensure-plan.ts';
 import { guardTarget } from './guard.ts';
 import type { DefaultPartition } from './read.ts';
 
@@ -22,6 +22,9 @@ export interface MovedPeriod {
 export interface MovedPeriods {
   readonly drained: readonly MovedPeriod[];
   readonly conflicts: readonly Conflict[];
+  /** Those while whose moving DEFAULT refused rows, and whether it still does. */
+  readonly guarded: readonly NewLeaf[];
+  readonly isGuardLeft: boolean;
   /** What ended it before its time; what is drained stands all the same. */
   readonly error: SensordbError | null;
 }
@@ -39,9 +42,19 @@ export async function runMoves(
 ): Promise<MovedPeriods> {
   const drained: MovedPeriod[] = [];
   const conflicts: Conflict[] = [];
+  const guarded: NewLeaf[] = [];
+  let isGuardLeft = false;
+  const watched: GuardedMoveOptions = {
+    ...options,
+    onGuard: (leaf) => guarded.push(leaf),
+    onGuardLeft: () => {
+      isGuardLeft = true;
+    },
+    isGuardLeft: () => isGuardLeft,
+  };
   try {
     for (const [at, prepared] of moves.entries()) {
-      const result = await runOne(session, prepared, options);
+      const result = await runOne(session, prepared, watched);
       if (result.conflict === null) drained.push({ leaf: prepared.leaf, rows: result.rows });
       else conflicts.push(result.conflict);
       const isLast = at === moves.length - 1;
@@ -49,10 +62,10 @@ export async function runMoves(
         await vacuum(session, vacuumStep(defaultPartition), options);
       }
     }
-    return { drained, conflicts, error: null };
+    return { drained, conflicts, guarded, isGuardLeft, error: null };
   } catch (thrown) {
     const error = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
-    return { drained, conflicts, error };
+    return { drained, conflicts, guarded, isGuardLeft, error };
   }
 }
 
@@ -84,7 +97,7 @@ async function vacuum(session: Session, { title, sql }: Step, { update }: MoveOp
 async function runOne(
   session: Session,
   prepared: PreparedMove,
-  options: MoveOptions,
+  options: GuardedMoveOptions,
 ): Promise<
   { readonly rows: number; readonly conflict: null } | { readonly rows: null; readonly conflict: Conflict }
 > {
@@ -92,6 +105,8 @@ async function runOne(
     return { rows: await runMove(session, prepared, options), conflict: null };
   } catch (thrown) {
     session.signal.throwIfAborted();
+    // Nothing can be guarded, and so nothing moved, before that one is gone.
+    if (options.isGuardLeft()) throw thrown;
     const conflict = asConflict(prepared.leaf, thrown);
     if (conflict === null) throw thrown;
     return { rows: null, conflict };

@@ -86,6 +86,13 @@ export function judgeDrain(
       `Move its rows by hand, or detach it from ${table.qualified} first.`,
     );
   }
+  if (facts.widePublications.length > 0) {
+    return refuse(
+      'published',
+      `${facts.widePublications.join(', ')} would send subscribers the copies of rows of ${relation}, as rows of a table that they do not have.`,
+      `A publication of all tables or of the schema takes the table of copies in: publish the tables by name instead (CREATE PUBLICATION … FOR TABLE …), then run this again.`,
+    );
+  }
   if (facts.publications.length > 0) {
     const [publication] = facts.publications;
     return refuse(

@@ -111,6 +111,8 @@ export interface DrainFacts {
   readonly keys: readonly ForeignKey[];
   /** Publications that would send the DELETE to subscribers, who never got the INSERT. */
   readonly publications: readonly string[];
+  /** Publications that would send the copies of rows, to subscribers who do not have the table of copies. */
+  readonly widePublications: readonly string[];
 }
 
 /** Reads what decides how rows of DEFAULT can be moved; waits for no lock. */
@@ -125,6 +127,12 @@ export async function readDrainFacts(
     session.server.versionNum < 150_000
       ? 'r.rolsuper'
       : `has_parameter_privilege('session_replication_role', 'set')`;
+  // Publications of schemas are new in 15; the table of copies is made in the schema of the parent.
+  const ofSchema =
+    session.server.versionNum < 150_000
+      ? ''
+      : `or exists (select from pg_publication_namespace s join pg_class c on c.relnamespace = s.pnnspid
+                     where s.pnpubid = p.oid and c.oid = $1::oid)`;
   const { rows } = await session.run<{ facts: DrainFacts }>(
     `with firing as (
        select t.tgenabled as enabled, c.contype = 'f' as is_key,
@@ -146,7 +154,10 @@ export async function readDrainFacts(
        'publications', coalesce((
          select jsonb_agg(quote_ident(p.pubname) order by p.pubname) from pg_publication p
           where p.pubdelete and exists (
-            select from pg_get_publication_tables(p.pubname::text) g where g.relid in ($1::oid, $2::oid))), '[]')) as facts`,
+            select from pg_get_publication_tables(p.pubname::text) g where g.relid in ($1::oid, $2::oid))), '[]'),
+       'widePublications', coalesce((
+         select jsonb_agg(quote_ident(p.pubname) order by p.pubname) from pg_publication p
+          where p.pubinsert and (p.puballtables ${ofSchema})), '[]')) as facts`,
     [table.oid, defaultPartition.oid],
   );
   return (rows[0] as { facts: DrainFacts }).facts;

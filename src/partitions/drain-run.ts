@@ -1,4 +1,5 @@
 import { failure } from '../cli/errors.ts';
+import { toSensordbError } from '../cli/output.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
@@ -9,7 +10,8 @@ import type { PreparedMove } from './drain.ts';
 import { copyInBatches, dropUnfinished, pagesFor } from './drain-aside.ts';
 import { type LastResult, runLast } from './drain-last.ts';
 import { readUnfinished, type Unfinished } from './drain-read.ts';
-import { removeGuard } from './guard.ts';
+import type { NewLeaf } from './ensure-plan.ts';
+import { guardLeftError, removeGuard } from './guard.ts';
 
 /** How often the copying of one period is begun anew before it is given up: somebody rewrites DEFAULT over and over. */
 const MOST_BEGINNINGS = 3;
@@ -24,11 +26,18 @@ export interface MoveOptions {
   readonly update: (text: string) => void;
 }
 
+/** The same, and whom it tells of guards on DEFAULT. */
+export interface GuardedMoveOptions extends MoveOptions {
+  readonly onGuard: (leaf: NewLeaf) => void;
+  readonly onGuardLeft: () => void;
+  readonly isGuardLeft: () => boolean;
+}
+
 /** Moves one period into its leaf; gives the number of its rows. What is left of an earlier run is carried on. */
 export async function runMove(
   session: Session,
   prepared: PreparedMove,
-  options: MoveOptions,
+  options: GuardedMoveOptions,
 ): Promise<number> {
   const { move, steps, leaf } = prepared;
   let begun: Unfinished | null = prepared.unfinished;
@@ -85,21 +94,33 @@ async function findBegun(session: Session, { move }: PreparedMove): Promise<Unfi
 async function changeOver(
   session: Session,
   prepared: PreparedMove,
-  options: MoveOptions,
+  options: GuardedMoveOptions,
 ): Promise<LastResult> {
   const { steps, leaf, move } = prepared;
   options.update(`Attaching ${leaf.name}`);
   try {
-    if (steps.guard !== null) await runTransaction(session, steps.guard.add, options.run);
+    if (steps.guard !== null) {
+      await runTransaction(session, steps.guard.add, options.run);
+      options.onGuard(leaf);
+    }
     for (let catchUps = 0; ; catchUps += 1) {
       const result = await runLast(session, move, steps, catchUps < MOST_CATCH_UPS, options.run);
-      if (result.kind === 'stale' && steps.guard !== null)
-        await removeGuard(session, steps.guard, options.run);
+      if (
+        result.kind === 'stale' &&
+        steps.guard !== null &&
+        !(await removeGuard(session, steps.guard, options.run))
+      )
+        throw failure(
+          'guard_left',
+          `The guard on ${qualifiedName(move.default.schema, move.default.name)} stays.`,
+        );
       if (result.kind !== 'behind') return result;
       await runTransaction(session, steps.catchUp, options.run);
     }
   } catch (thrown) {
-    if (steps.guard !== null) await removeGuard(session, steps.guard, options.run);
-    throw thrown;
+    if (steps.guard === null || (await removeGuard(session, steps.guard, options.run))) throw thrown;
+    options.onGuardLeft();
+    const cause = toSensordbError(session.signal.aborted ? session.signal.reason : thrown);
+    throw guardLeftError(move.default, cause);
   }
 }

@@ -10,13 +10,13 @@ import type { Interval } from '../time/periods.ts';
 import type { Scene } from './change.ts';
 import { compare } from './coverage.ts';
 import { NO_MOVES, type PreparedMoves, prepareMoves } from './drain.ts';
-import { dropUnfinished } from './drain-aside.ts';
+import { dropUnfinished, giveUpGoneSteps } from './drain-aside.ts';
 import { type MovedPeriod, type MovedPeriods, runMoves } from './drain-moves.ts';
 import { askedPeriods, type LeftRows, leftRows, saneRange } from './drain-plan.ts';
 import { readDefaultGroups, readDrainFacts } from './drain-read.ts';
 import type { DrainRequest } from './drain-request.ts';
 import type { MoveOptions } from './drain-run.ts';
-import { type Conflict, planEnsure } from './ensure-plan.ts';
+import { type Conflict, type NewLeaf, planEnsure } from './ensure-plan.ts';
 import { readRowsInTheWay, readTakenNames } from './ensure-read.ts';
 import { inferInterval, sketchPeriods } from './ensure-sketch.ts';
 import { leftGuardSteps } from './guard.ts';
@@ -25,6 +25,8 @@ import {
   quarantineCreateSteps,
   quarantineSteps,
   readQuarantine,
+  readReferences,
+  referencedRows,
   runQuarantine,
 } from './quarantine.ts';
 import { requireQuarantine } from './quarantine-target.ts';
@@ -85,6 +87,9 @@ export async function prepareDrain(scene: Scene, request: DrainRequest): Promise
     run,
   );
   const left = leftRows(groups, request, sane);
+  const wantsQuarantine = left.length > 0 && request.quarantine !== null;
+  const references = wantsQuarantine ? await reading(session, () => readReferences(session, from)) : [];
+  const held = references.length === 0 ? [] : referencedRows(from, left, references);
   return {
     table,
     partitions,
@@ -93,11 +98,14 @@ export async function prepareDrain(scene: Scene, request: DrainRequest): Promise
       ...moves,
       abandoned: moves.abandoned.filter(({ lower, upper }) => isAsked(request, lower, upper)),
     },
-    conflicts: [...plan.conflicts, ...moves.conflicts].toSorted((a, b) =>
+    conflicts: [...plan.conflicts, ...moves.conflicts, ...held].toSorted((a, b) =>
       compare(a.range.lower, b.range.lower),
     ),
     left,
-    quarantine: left.length === 0 ? null : await prepareQuarantine(scene, request, partitions, left, sane),
+    quarantine:
+      left.length === 0 || held.length > 0
+        ? null
+        : await prepareQuarantine(scene, request, partitions, left, sane),
     defaultRows: groups.reduce((sum, { rows: { count } }) => sum + count, 0),
   };
 }
@@ -136,6 +144,9 @@ export interface DrainResult {
   /** Null when nothing was to be quarantined. */
   readonly quarantined: number | null;
   readonly defaultRows: number | null;
+  /** Those while whose moving DEFAULT refused rows, and whether it still does. */
+  readonly guarded: readonly NewLeaf[];
+  readonly isGuardLeft: boolean;
   /** What ended it before its time; what is drained stands all the same. */
   readonly error: SensordbError | null;
 }
@@ -150,7 +161,7 @@ export async function runDrain(
   const { partitions, quarantine, left } = prepared;
   const options: MoveOptions = { run, batchRows: request.batchRows, update };
   const { default: from } = partitions;
-  let moved: MovedPeriods = { drained: [], conflicts: [], error: null };
+  let moved: MovedPeriods = { drained: [], conflicts: [], guarded: [], isGuardLeft: false, error: null };
   let error: SensordbError | null = null;
   let quarantined: number | null = null;
   try {
@@ -170,6 +181,8 @@ export async function runDrain(
     left: quarantined === null ? left : [],
     quarantined,
     defaultRows: prepared.defaultRows === null ? null : Math.max(0, prepared.defaultRows - gone),
+    guarded: moved.guarded,
+    isGuardLeft: moved.isGuardLeft,
     error: moved.error ?? error,
   };
 }
@@ -182,5 +195,6 @@ async function cleanUp(
 ): Promise<void> {
   const guard = leftGuardSteps(partitions.default);
   if (guard.length > 0) await runTransaction(session, guard, run);
+  await runTransaction(session, giveUpGoneSteps(table.qualified), run);
   for (const unfinished of moves.abandoned) await dropUnfinished(session, table.schema, unfinished, run);
 }

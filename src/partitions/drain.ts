@@ -1,3 +1,4 @@
+import type { Warning } from '../cli/output.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName } from '../db/quote.ts';
@@ -8,6 +9,7 @@ import { forEach, measureDefaultScan } from './default-scan.ts';
 import { dropSteps } from './drain-aside.ts';
 import type { Move } from './drain-move.ts';
 import { judgeDrain } from './drain-plan.ts';
+import { hidesSnapshots, SNAPSHOTS_HIDDEN } from './drain-quiet.ts';
 import { readDrainFacts, readUnfinished, type Unfinished } from './drain-read.ts';
 import type { DrainRequest } from './drain-request.ts';
 import { type DrainSteps, drainSteps } from './drain-steps.ts';
@@ -31,10 +33,11 @@ export interface PreparedMoves {
   readonly conflicts: readonly Conflict[];
   /** What earlier runs left that is of no use any more. */
   readonly abandoned: readonly Unfinished[];
+  readonly warnings: readonly Warning[];
 }
 
 /** Nothing to move. */
-export const NO_MOVES: PreparedMoves = { moves: [], conflicts: [], abandoned: [] };
+export const NO_MOVES: PreparedMoves = { moves: [], conflicts: [], abandoned: [], warnings: [] };
 
 /** ATTACH scans DEFAULT, and so does the search for rows that came in last. */
 const SCANS = 2;
@@ -64,11 +67,11 @@ export async function prepareMoves(
   const isPlanned = ({ lower, upper }: Unfinished) =>
     leaves.some(({ range }) => range.lower === lower && range.upper === upper);
   const abandoned = unfinished.filter((one) => !isPlanned(one));
-  if (leaves.length === 0) return { moves: [], conflicts: [], abandoned };
+  if (leaves.length === 0) return { ...NO_MOVES, abandoned };
   const facts = await reading(session, () => readDrainFacts(session, table, defaultPartition));
   const scan = await measureDefaultScan(session, table, defaultPartition, options, SCANS);
   const { way, conflict } = judgeDrain(table, defaultPartition, facts, scan, request.guardDefault);
-  if (way === null) return { moves: [], conflicts: forEach(leaves, conflict), abandoned };
+  if (way === null) return { ...NO_MOVES, conflicts: forEach(leaves, conflict), abandoned };
   const template = await readTemplate(session, table, partitions, options);
   const shortTimeoutMs = Math.max(1, Math.floor(options.budget.lockTimeoutMs / SHARE_OF_TIMEOUT));
   const names = new Set([...taken.keys(), ...leaves.map(({ name }) => name)]);
@@ -88,7 +91,8 @@ export async function prepareMoves(
     const steps = drainSteps(move, template, names, { ...way, keys }, template.attachLocks, shortTimeoutMs);
     moves.push({ leaf, move, steps, unfinished: begun ?? null });
   }
-  return { moves, conflicts, abandoned };
+  const isHidden = moves.length > 0 && (await reading(session, () => hidesSnapshots(session)));
+  return { moves, conflicts, abandoned, warnings: isHidden ? [SNAPSHOTS_HIDDEN] : [] };
 }
 
 function asideTaken(table: PartitionedTable, { range }: DrainedLeaf, aside: string): Conflict {

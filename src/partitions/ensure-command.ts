@@ -11,7 +11,7 @@ import { type Conflict, type NewLeaf, runwayAfter } from './ensure-plan.ts';
 import { renderEnsure } from './ensure-render.ts';
 import { type EnsureOptions, parseEnsureRequest } from './ensure-request.ts';
 import { type EnsureResult, runEnsure } from './ensure-run.ts';
-import { guardWarning, leftGuardSteps } from './guard.ts';
+import { guardWarnings, leftGuardSteps } from './guard.ts';
 import { runwayData } from './runway.ts';
 
 /** Runs `partitions ensure`. */
@@ -46,7 +46,19 @@ function preview(prepared: PreparedEnsure, { now, warnings }: Scene) {
       ...prepared.work.map(({ steps }) => steps),
       ...movesSteps(prepared.partitions.default, moves),
     ].filter((steps) => steps.length > 0),
-    outcome: outcomeOf(prepared, { created: create, drained, conflicts, error: null }, now, warnings),
+    outcome: outcomeOf(
+      prepared,
+      {
+        created: create,
+        drained,
+        conflicts,
+        guarded: plannedGuards(prepared),
+        isGuardLeft: false,
+        error: null,
+      },
+      now,
+      warnings,
+    ),
     notes: conflicts
       .map(({ message, hint }) => `-- conflict: ${printable(message)}\n--   ${printable(hint)}\n`)
       .join(''),
@@ -74,7 +86,7 @@ export function conflictData({ range, reason, message, hint, rows }: Conflict) {
 
 function outcomeOf(
   prepared: PreparedEnsure,
-  { created: made, drained, conflicts, error }: EnsureResult,
+  { created: made, drained, conflicts, guarded, isGuardLeft, error }: EnsureResult,
   now: Instant,
   warnings: readonly Warning[],
 ): Outcome {
@@ -99,19 +111,20 @@ function outcomeOf(
       conflicts: sortedConflicts.map(conflictData),
       ...runwayData(runway),
     },
-    warnings: [...warnings, ...guardWarnings(prepared)],
+    warnings: [
+      ...warnings,
+      ...prepared.moves.warnings,
+      ...guardWarnings(partitions.default, guarded, isGuardLeft),
+    ],
     error: error?.facts ?? null,
     render: (style) =>
       renderEnsure(style, { prepared, created: sorted, conflicts: sortedConflicts, runway, now }),
   };
 }
 
-function guardWarnings({ work, moves, partitions }: PreparedEnsure): readonly Warning[] {
-  const guarded = [
+function plannedGuards({ work, moves }: PreparedEnsure): readonly NewLeaf[] {
+  return [
     ...work.filter(({ guard }) => guard !== null).map(({ leaf }) => leaf),
     ...moves.moves.filter(({ steps }) => steps.guard !== null).map(({ leaf }) => leaf),
   ];
-  return guarded.length === 0 || partitions.default === null
-    ? []
-    : [guardWarning(partitions.default, guarded)];
 }

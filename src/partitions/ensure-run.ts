@@ -4,13 +4,14 @@ import type { RunOptions } from '../db/budget.ts';
 import { runSteps } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
+import { groupSteps } from '../db/step.ts';
 import { type MovedPeriod, runMoves } from './drain-moves.ts';
 import { BATCH_ROWS } from './drain-request.ts';
 import type { PreparedEnsure } from './ensure.ts';
 import { type Conflict, type NewLeaf, refusedByServer, rowsInDefault } from './ensure-plan.ts';
 import { readRowsInTheWay } from './ensure-read.ts';
 import type { Hole } from './ensure-sketch.ts';
-import { leftGuardSteps, removeGuard } from './guard.ts';
+import { guardLeftError, leftGuardSteps, removeGuard } from './guard.ts';
 
 /** What a run of `partitions ensure` came to. */
 export interface EnsureResult {
@@ -18,6 +19,9 @@ export interface EnsureResult {
   readonly drained: readonly MovedPeriod[];
   /** Those of the plan, and those that came up on the way. */
   readonly conflicts: readonly Conflict[];
+  /** Those while whose making DEFAULT refused rows, and whether it still does. */
+  readonly guarded: readonly NewLeaf[];
+  readonly isGuardLeft: boolean;
   /** What ended the run before its time; what is created stands all the same. */
   readonly error: SensordbError | null;
 }
@@ -35,12 +39,19 @@ export async function runEnsure(
   const { moves } = prepared.moves;
   const { default: from } = prepared.partitions;
   if (made.error !== null || from === null || moves.length === 0) return { ...made, drained: [] };
-  const { drained, conflicts, error } = await runMoves(session, from, moves, {
+  const moved = await runMoves(session, from, moves, {
     run: options,
     batchRows: BATCH_ROWS,
     update,
   });
-  return { created: made.created, drained, conflicts: [...made.conflicts, ...conflicts], error };
+  return {
+    created: made.created,
+    drained: moved.drained,
+    conflicts: [...made.conflicts, ...moved.conflicts],
+    guarded: [...made.guarded, ...moved.guarded],
+    isGuardLeft: moved.isGuardLeft,
+    error: moved.error,
+  };
 }
 
 async function runWork(
@@ -51,25 +62,38 @@ async function runWork(
 ): Promise<Omit<EnsureResult, 'drained'>> {
   const created: NewLeaf[] = [];
   const conflicts: Conflict[] = [...prepared.plan.conflicts];
+  const guarded: NewLeaf[] = [];
   const { work, partitions } = prepared;
+  const result = (error: SensordbError | null, isGuardLeft = false) => ({
+    created,
+    conflicts,
+    guarded,
+    isGuardLeft,
+    error,
+  });
   try {
     await runSteps(session, leftGuardSteps(partitions.default), options);
   } catch (thrown) {
-    return { created, conflicts, error: asError(session, thrown) };
+    return result(asError(session, thrown), partitions.default?.leftGuard != null);
   }
   for (const [at, { leaf, steps, guard }] of work.entries()) {
     update(`Creating ${leaf.name} (${at + 1} of ${work.length})`);
     try {
-      await runSteps(session, steps, options);
+      for (const [group, one] of groupSteps(steps).entries()) {
+        await runSteps(session, one, options);
+        if (group === 0 && guard !== null) guarded.push(leaf);
+      }
       created.push(leaf);
     } catch (thrown) {
-      if (guard !== null) await removeGuard(session, guard, options);
+      if (guard !== null && !(await removeGuard(session, guard, options))) {
+        return result(guardLeftError(guard.on, asError(session, thrown)), true);
+      }
       const judged = await judgeFailure(session, prepared, leaf, thrown, options);
-      if (judged.error !== null) return { created, conflicts, error: judged.error };
+      if (judged.error !== null) return result(judged.error);
       conflicts.push(judged.conflict);
     }
   }
-  return { created, conflicts, error: null };
+  return result(null);
 }
 
 function asError(session: Session, thrown: unknown): SensordbError {

@@ -1,3 +1,4 @@
+import { SensordbError } from '../cli/errors.ts';
 import type { Warning } from '../cli/output.ts';
 import { printable } from '../cli/table.ts';
 import { createBudget, type RunOptions } from '../db/budget.ts';
@@ -7,12 +8,15 @@ import { runTransaction } from '../db/run-steps.ts';
 import { type Session, uninterrupted } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import type { Step, StepLock } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
 import { formatBound } from '../time/instant.ts';
 import type { NewLeaf } from './ensure-plan.ts';
 import { type DefaultPartition, GUARD } from './read.ts';
 
 /** The steps around the making of one leaf under a guard. */
 export interface GuardSteps {
+  /** The DEFAULT partition that it is put on. */
+  readonly on: DefaultPartition;
   readonly add: readonly Step[];
   readonly validate: readonly Step[];
   readonly drop: readonly Step[];
@@ -51,6 +55,7 @@ export function guardSteps(
     upper: formatBound(leaf.range.upper, table.keyType),
   };
   return {
+    on: defaultPartition,
     add: one('guard_add.sql', range, 'ACCESS EXCLUSIVE'),
     validate: one('guard_validate.sql', {}, 'SHARE UPDATE EXCLUSIVE'),
     drop: one('guard_drop.sql', {}, 'ACCESS EXCLUSIVE'),
@@ -80,22 +85,79 @@ export function guardWarning(defaultPartition: DefaultPartition, leaves: readonl
   const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
   return {
     code: 'default_guarded',
-    message: `${relation} refused rows (SQLSTATE 23514) of ${leaves.map(({ name }) => name).join(', ')} from the time a guard was put on it until the leaf was attached.`,
+    message: `${relation} refused rows (SQLSTATE 23514) of ${leaves.map(({ name }) => name).join(', ')} while a guard was on it.`,
   };
 }
 
 /**
  * Removes a guard when what it was put there for failed: it refuses live rows, so it must not stay, whatever has happened.
  *
- * Never throws: a guard that is left is removed first of all by the next run.
+ * Never throws: tells whether it is gone. One that is left is removed first of all by the next run.
  */
 export async function removeGuard(
   session: Session,
-  { drop }: GuardSteps,
+  { on, drop }: GuardSteps,
   options: RunOptions,
-): Promise<void> {
+): Promise<boolean> {
   const budget = createBudget(options.budget.lockTimeoutMs, REMOVAL_MS);
-  await runTransaction(uninterrupted(session), drop, { ...options, budget }).catch(() => {});
+  const always = uninterrupted(session);
+  const isGone = () => reading(always, () => readIsGone(always, on));
+  try {
+    // One that never came to be is not worth the lock.
+    if (await isGone()) return true;
+    await runTransaction(always, drop, { ...options, budget });
+    return true;
+  } catch {
+    return await isGone().catch(() => false);
+  }
+}
+
+async function readIsGone(session: Session, { oid }: DefaultPartition): Promise<boolean> {
+  const { rows } = await session.run<{ isGone: boolean }>(
+    `select not exists (select from pg_constraint c where c.conrelid = $1::oid and c.conname = $2) as "isGone"`,
+    [oid, GUARD],
+  );
+  return rows[0]?.isGone === true;
+}
+
+function removalOf({ schema, name }: DefaultPartition): string {
+  return `ALTER TABLE ${qualifiedName(schema, name)} DROP CONSTRAINT IF EXISTS ${GUARD}`;
+}
+
+/** Says that live rows are refused still, and which statement ends that. */
+function guardLeftWarning(defaultPartition: DefaultPartition): Warning {
+  const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
+  return {
+    code: 'guard_left',
+    message: `The guard ${GUARD} could not be removed from ${relation}, and refuses live rows (SQLSTATE 23514) until it is: ${removalOf(defaultPartition)}. The next run of ensure or drain removes it first, too.`,
+  };
+}
+
+/** Says of which leaves live rows were refused, and whether they still are. */
+export function guardWarnings(
+  defaultPartition: DefaultPartition | null,
+  guarded: readonly NewLeaf[],
+  isLeft: boolean,
+): readonly Warning[] {
+  if (defaultPartition === null) return [];
+  return [
+    ...(guarded.length > 0 ? [guardWarning(defaultPartition, guarded)] : []),
+    ...(isLeft ? [guardLeftWarning(defaultPartition)] : []),
+  ];
+}
+
+/** Makes the error of a run whose guard is left out of what it failed of. */
+export function guardLeftError(defaultPartition: DefaultPartition, cause: SensordbError): SensordbError {
+  const { exitCode, facts } = cause;
+  return new SensordbError({
+    exitCode,
+    code: facts.code,
+    message: facts.message,
+    sqlstate: facts.sqlstate ?? undefined,
+    object: facts.object ?? undefined,
+    hint: `A guard is left that refuses live rows; remove it: ${removalOf(defaultPartition)}. Or run this again with more time: it does so first.`,
+    cause,
+  });
 }
 
 /** How long the removal of a guard may wait for its lock, even when the budget is spent. */

@@ -6,11 +6,15 @@ import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import { runTransaction, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
-import type { Step } from '../db/step.ts';
+import { explainServerError } from '../db/sqlstate.ts';
+import { type Step, strongestLocks } from '../db/step.ts';
 import { parseTableName } from '../db/table-name.ts';
 import { inTransaction } from '../db/transaction.ts';
+import { BEGINNING, END } from '../time/instant.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { insaneKinds, type Sane } from './drain-read.ts';
+import type { Conflict } from './ensure-plan.ts';
+import { guardTarget } from './guard.ts';
 import { countMoved, moveBatch } from './quarantine-batch.ts';
 import type { DefaultPartition } from './read.ts';
 
@@ -56,6 +60,42 @@ function asArray(json: string): string {
   return `{${(JSON.parse(json) as string[]).map((one) => JSON.stringify(one)).join()}}`;
 }
 
+/** Reads the foreign keys whose triggers a DELETE from DEFAULT, or from a partition of it, fires; waits for no lock. */
+export async function readReferences(
+  session: Session,
+  defaultPartition: DefaultPartition,
+): Promise<readonly string[]> {
+  // 8 is TRIGGER_TYPE_DELETE.
+  const { rows } = await session.run<{ name: string }>(
+    `select distinct format('%I on %s', c.conname, c.conrelid::regclass) as name
+       from pg_partition_tree($1::oid::regclass) p
+       join pg_trigger t on t.tgrelid = p.relid and t.tgtype & 8 > 0 and t.tgenabled in ('O', 'A')
+       join pg_constraint c on c.oid = t.tgconstraint and c.contype = 'f'
+      order by 1`,
+    [defaultPartition.oid],
+  );
+  return rows.map(({ name }) => name);
+}
+
+/**
+ * Makes the conflicts of rows that cannot go into quarantine, since other tables may reference them: they really leave the
+ * table, and so ON DELETE CASCADE would delete what references them, ON DELETE SET NULL would change it.
+ */
+export function referencedRows(
+  from: DefaultPartition,
+  left: readonly LeftRows[],
+  keys: readonly string[],
+): readonly Conflict[] {
+  const relation = qualifiedName(from.schema, from.name);
+  return left.map(({ lower, upper, rows }) => ({
+    range: { lower: lower ?? BEGINNING, upper: upper ?? END },
+    reason: 'referenced' as const,
+    message: `Moving rows out of ${relation} into quarantine would fire the triggers of ${keys.join(', ')}: they would be deleted from the table.`,
+    hint: 'Drop the foreign key for the time, having seen to the rows that reference these; then run this again and add it back.',
+    rows,
+  }));
+}
+
 /** Makes the steps that move rows into quarantine; `batch` is how many, null: all that there are. */
 export function quarantineSteps(
   table: PartitionedTable,
@@ -82,6 +122,18 @@ export function quarantineSteps(
 ${countMoved(target)}`;
   return [
     { title, sql: 'set local row_security to off', transaction: 1, locks: [] },
+    {
+      title,
+      sql: `lock table ${source} in row exclusive mode`,
+      transaction: 1,
+      locks: [{ relation: source, mode: 'ROW EXCLUSIVE' }],
+    },
+    {
+      title,
+      sql: sqlStatement('partitions/quarantine_check.sql', guardTarget(from)),
+      transaction: 1,
+      locks: [],
+    },
     {
       title,
       sql: move,
@@ -129,7 +181,7 @@ export async function runQuarantine(
   options: RunOptions,
 ): Promise<number> {
   if (create.length > 0) await runTransaction(session, create, options);
-  const locks = move.flatMap((step) => step.locks);
+  const locks = strongestLocks(move.flatMap((step) => step.locks));
   const { lockTimeoutMs } = options.budget;
   let total = 0;
   for (;;) {

@@ -1,8 +1,11 @@
 import type { Sql } from 'postgres';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { connectTo } from '../support/connect.ts';
 import { runJson } from '../support/partitions.ts';
 import { startProxy } from '../support/proxy.ts';
+import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { until } from '../support/until.ts';
 
 let database: TestDatabase;
 let other: Sql;
@@ -83,7 +86,11 @@ describe('drain beside a transaction that stays open', () => {
         if (!text.includes('as removed') || waiting !== null) return;
         waiting = other`update t set v = 7 where id = 2999`;
         waiting.catch(() => {});
-        await new Promise((resolve) => setTimeout(resolve, 200));
+        await until(async () => {
+          const [found] =
+            await database.sql`select count(*)::int as n from pg_locks where locktype = 'transactionid' and not granted`;
+          return found?.n > 0;
+        });
       },
     });
     let waiting: Promise<unknown> | null = null;
@@ -93,6 +100,50 @@ describe('drain beside a transaction that stays open', () => {
     expect(waiting).not.toBeNull();
     expect(await waiting).toHaveProperty('count', 1);
     expect(await database.sql`select v from t_2026_04 where id = 2999`).toEqual([{ v: 7 }]);
+  });
+});
+
+describe('drain beside a REPEATABLE READ transaction', () => {
+  const seen = async (sql: Sql) => (await sql`select count(*)::int as n from t`)[0]?.n;
+
+  it('of a role whose state is hidden waits for it, and warns', async () => {
+    const [owner, app] = [await createRole(database), await createRole(database)];
+    await database.sql.unsafe(`create table elsewhere (x int); grant select on elsewhere, t to ${app.name};
+      grant create on database ${database.name} to ${owner.name}; grant create, usage on schema public to ${owner.name};
+      alter table t owner to ${owner.name}; alter table t_default owner to ${owner.name}; alter table t_2026_03 owner to ${owner.name}`);
+    const reader = connectTo(app.url);
+    await reader.unsafe('begin isolation level repeatable read; select from elsewhere');
+    const held = await drain(['--wait', '300ms'], owner.url);
+    expect(held).toMatchObject({ exitCode: 5, changed: false, error: { code: 'lock_budget_spent' } });
+    expect(held.error?.message).toContain('snapshot that would miss the rows');
+    expect(held.warnings.map(({ code }) => code)).toContain('snapshots_hidden');
+    expect(await seen(reader)).toBe(3000);
+    await reader.end();
+    expect(await drain([], owner.url)).toMatchObject({ exitCode: 0, data: { drained: [{ rows: 3000 }] } });
+    await dropRoles(database.sql, [owner, app]);
+  });
+
+  it('that is in the midst of a statement waits for it', async () => {
+    await other.unsafe('begin isolation level repeatable read');
+    await other.unsafe('select 1');
+    const statement = other`select pg_sleep(600)`;
+    statement.catch(() => {});
+    await until(async () => {
+      const found =
+        await database.sql`select pid from pg_stat_activity where state = 'active' and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`;
+      return found.length > 0;
+    });
+    const held = await drain(['--wait', '300ms']);
+    expect(held).toMatchObject({ exitCode: 5, changed: false, error: { code: 'lock_budget_spent' } });
+    expect(held.error?.message).toContain('snapshot that would miss the rows');
+    await database.sql`select pg_cancel_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`;
+  });
+
+  it('that calls itself sensordb waits for it', async () => {
+    await other.unsafe(`begin isolation level repeatable read; set local application_name to 'sensordb'`);
+    await other.unsafe('select 1');
+    expect(await drain(['--wait', '300ms'])).toMatchObject({ exitCode: 5, changed: false });
+    expect(await seen(other)).toBe(3000);
   });
 });
 
@@ -131,6 +182,16 @@ describe('copies that are of no use any more', () => {
     await unfinished('delete from t');
     expect(await drain()).toMatchObject({ exitCode: 0, changed: false, data: { drained: [] } });
     expect(await left()).toHaveLength(0);
+  });
+
+  it('are forgotten when somebody dropped them', async () => {
+    await unfinished('drop table t_2026_04_draining');
+    expect(await drain()).toMatchObject({ exitCode: 0, data: { drained: [{ rows: 3000 }] } });
+    expect(await database.sql`select count(*)::int as n from sensordb.drain_row`).toEqual([{ n: 0 }]);
+    expect(await database.sql`select state from sensordb.drain order by id`).toEqual([
+      { state: 'given_up' },
+      { state: 'done' },
+    ]);
   });
 
   it('are not taken for a stranger by ensure', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runJson } from '../support/partitions.ts';
+import { startProxy } from '../support/proxy.ts';
 import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
@@ -66,6 +67,39 @@ describe('drain of rows that are referenced', () => {
   });
 });
 
+describe('quarantine of rows that are referenced', () => {
+  it.each(['cascade', 'set null', 'no action'])(
+    'is a conflict, and harms no referencing row, on delete %s',
+    async (action) => {
+      const { sql } = database;
+      await sql.unsafe(`insert into t values (9999, '52217-01-01+00', 1);
+        create table alarm (n int, id int, at timestamptz, foreign key (id, at) references t (id, at) on delete ${action});
+        insert into alarm values (1, 9999, '52217-01-01+00')`);
+      const result = await runJson(database, [...DRAIN, '--quarantine', 'q']);
+      expect(result).toMatchObject({ exitCode: 3, data: { quarantined: null, left: [{ rows: 1 }] } });
+      expect(result.data.created).toEqual(['t_2026_04']);
+      expect(result.data.conflicts).toMatchObject([{ reason: 'referenced', rows: 1, upper: null }]);
+      expect(await sql`select a.n from alarm a join t using (id, at)`).toEqual([{ n: 1 }]);
+    },
+  );
+
+  it('is refused when the key is made while it runs', async () => {
+    const { sql } = database;
+    await sql`insert into t values (9999, '52217-01-01+00', 1)`;
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (!text.includes('create table public.q')) return;
+        await sql.unsafe(`create table alarm (id int, at timestamptz, foreign key (id, at) references t on delete cascade);
+          insert into alarm values (9999, '52217-01-01+00')`);
+      },
+    });
+    const result = await runJson(proxy, [...DRAIN, '--quarantine', 'q']);
+    await proxy.close();
+    expect(result).toMatchObject({ exitCode: 6, error: { code: 'referenced' } });
+    expect(await sql`select count(*)::int as n from alarm join t using (id, at)`).toEqual([{ n: 1 }]);
+  });
+});
+
 describe('triggers on DEFAULT', () => {
   beforeEach(() =>
     database.sql.unsafe(`create table log (what text);
@@ -103,6 +137,26 @@ describe('triggers on DEFAULT', () => {
     expect(result).toMatchObject({ exitCode: 3, data: { conflicts: [{ reason: 'published' }] } });
     await database.sql.unsafe(`alter publication p set (publish = 'insert, update')`);
     expect(await runJson(database, DRAIN)).toMatchObject({ exitCode: 0 });
+  });
+});
+
+describe('a publication of inserts that takes in the table of copies', () => {
+  it.each([
+    ['all tables', 0],
+    ['tables in schema public', 150_000],
+  ])('for %s is a conflict', async (what, since) => {
+    const { sql } = database;
+    const [{ version }] = await sql<
+      [{ version: number }]
+    >`select current_setting('server_version_num')::int as version`;
+    const made = sql.unsafe(`create publication p for ${what} with (publish = 'insert')`);
+    if (version < since) return await expect(made).rejects.toMatchObject({ code: '42601' });
+    await made;
+    const result = await runJson(database, DRAIN);
+    expect(result).toMatchObject({ exitCode: 3, changed: false, data: { drained: [] } });
+    expect(result.data.conflicts).toMatchObject([{ reason: 'published' }]);
+    expect(result.data.conflicts[0].message).toContain('they do not have');
+    expect(await sql`select count(*)::int as n from only t_default`).toEqual([{ n: 100 }]);
   });
 });
 

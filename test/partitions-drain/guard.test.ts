@@ -120,6 +120,46 @@ describe('a DEFAULT whose scan takes longer than allowed', () => {
   });
 });
 
+describe('a guard that cannot be removed', () => {
+  it.each([
+    ['ensure', 'validate constraint', ['--from', '2026-07', '--until', '2026-09'], 't_2026_07'],
+    ['drain', 'as removed', ['--from', '2027-05', '--until', '2027-06'], 't_2027_05'],
+  ])('is told of by %s, with what removes it', async (verb, when, words, name) => {
+    const reader = database.connect();
+    await database.sql`insert into t values (8, '2027-05-05+00')`;
+    let isHeld = false;
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (isHeld || !text.includes(when)) return;
+        isHeld = true;
+        await reader.unsafe('begin; select from t_default limit 1');
+      },
+    });
+    const result = await runJson(proxy, [
+      'partitions',
+      verb,
+      '-t',
+      't',
+      '--guard-default',
+      '--lock-timeout',
+      '1ms',
+      '--wait',
+      '100ms',
+      ...words,
+    ]);
+    expect(isHeld).toBe(true);
+    expect(await guards()).toHaveLength(1);
+    await reader.unsafe('rollback');
+    await proxy.close();
+    const removal = 'ALTER TABLE public.t_default DROP CONSTRAINT IF EXISTS sensordb_guard';
+    expect(result).toMatchObject({ exitCode: 5, error: { hint: expect.stringContaining(removal) } });
+    const told = (code: string) => result.warnings.find((one) => one.code === code)?.message;
+    expect(told('guard_left')).toContain(removal);
+    expect(told('default_guarded')).toMatch(new RegExp(` of ${name} while`));
+    await database.sql.unsafe(removal);
+  });
+});
+
 describe('a guard that a killed run has left', () => {
   it.each([
     ['ensure with nothing else to do', () => ensure(['--from', '2026-02', '--until', '2026-03'])],
