@@ -174,7 +174,7 @@ async function send(
  * and then reads the table would end in a deadlock with it (measured on 14 to 18). So it is not sent before they are gone.
  */
 async function refuseOldSnapshots(session: Session, phase: DetachPhase, options: RunOptions): Promise<void> {
-  const old = await reading(session, () => findOldSnapshot(session, options.budget.lockTimeoutMs));
+  const old = await findOldSnapshot(session, options);
   if (old === null) return;
   throw busyError('lock_budget_spent', `${phase.title}: blocked by ${describeOldSnapshot(old)}.`, {
     sqlstate: SQLSTATE.lockNotAvailable,

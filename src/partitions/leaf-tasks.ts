@@ -18,7 +18,7 @@ import { inRounds, type TryResult } from './rounds.ts';
 
 /** All the work on one leaf. */
 export interface LeafTask {
-  readonly kind: 'detach' | 'finalize' | 'complete' | 'move' | 'attach';
+  readonly kind: 'detach' | 'finalize' | 'complete' | 'move' | 'attach' | 'forget';
   readonly leaf: LeafFacts;
   readonly range: Range;
   readonly targetSchema: string | null;
