@@ -32,8 +32,8 @@ export function guard({ table }: LockScene, leaf: LeafFacts, state: LeafState): 
       leaf_oid: String(leaf.oid),
       schema: leaf.schema,
       leaf: leaf.name,
-      // Of a leaf that has just been attached it is what the very statement before has given it.
-      bound: leaf.bound ?? '',
+      // Of a leaf that has just been attached it is what the statement before has given it.
+      bound: state === 'detached' ? '' : (leaf.bound ?? ''),
       state,
     }),
   };
