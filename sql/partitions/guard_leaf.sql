@@ -1,5 +1,6 @@
 -- Ends the transaction with SDB06 unless a leaf is the very table that was planned for: the same OID under the same name, in
--- the same state (attached, detach_pending, detached), with the same bound. Lock: none. May run in a transaction, and must.
+-- the same state (attached, detach_pending, detached), with the same bound if one is given. A statement goes by name alone: after
+-- it this says that it was the right table. Lock: none. May run in a transaction, and must.
 select sensordb.refuse('changed',
          format('%I.%I is no longer what this was planned for: a leaf of that name with these bounds, %s.',
                 :'schema', :'leaf', replace(:'state', '_', ' ')),
@@ -13,5 +14,5 @@ select sensordb.refuse('changed',
       and case when i.inhrelid is null then case when c.relispartition then 'elsewhere' else 'detached' end
                when i.inhdetachpending then 'detach_pending' else 'attached' end = :'state'
       -- With 0 in place of the table it waits for nobody (14 to 18).
-      and (:'state' = 'detached' or pg_get_expr(c.relpartbound, 0) = :'bound')
+      and (:'state' = 'detached' or :'bound' = '' or pg_get_expr(c.relpartbound, 0) = :'bound')
  )

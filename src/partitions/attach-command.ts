@@ -45,7 +45,11 @@ function preview(prepared: PreparedAttach, scene: Scene) {
   const byDefault = partitions.default === null || tasks.length === 0 ? [] : [partitions.default.oid];
   return {
     work: tasks.map(({ first, rest }) => stepsOf([...first, ...rest])),
-    outcome: outcomeOf(prepared, { done: tasks, failed: [], error: null, changed: false }, scene),
+    outcome: outcomeOf(
+      prepared,
+      { done: tasks, failed: [], error: null, changed: false, warnings: [] },
+      scene,
+    ),
     notes: [...warnings.map(({ message }) => `-- ${printable(message)}\n`), ...conflicts.map(noteOf)].join(
       '',
     ),
@@ -86,7 +90,7 @@ function outcomeOf(prepared: PreparedAttach, result: TaskResult, { table, warnin
         .filter(({ leaf }) => leaf.state === 'detach_pending')
         .map(({ leaf }) => leaf.name),
     },
-    warnings: [...warnings, ...prepared.warnings],
+    warnings: [...warnings, ...prepared.warnings, ...result.warnings],
     error: (result.error ?? worstFailure(failures, exitCode))?.facts ?? null,
     render: (style) =>
       renderDetach(style, {

@@ -2,7 +2,7 @@ import { qualifiedName } from '../db/quote.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
 import type { Range } from '../time/instant.ts';
-import { type BoundCheck, checkPhases, chooseCheckName } from './bound-check.ts';
+import { addCheckPhases, type BoundCheck, checkPhases, chooseCheckName } from './bound-check.ts';
 import { attachWithBound } from './bound-text.ts';
 import type { PublicationMembership } from './detached.ts';
 import type { GuardSteps } from './guard.ts';
@@ -23,16 +23,41 @@ export interface AttachTask {
   readonly guard: GuardSteps | null;
 }
 
-/** Makes the phase that notes a table which sensordb did not detach, so that the next run can carry on. */
-export function adoptPhase(scene: LockScene, leaf: LeafFacts, range: Range, bound: string): Phase {
+/** The CHECK on a table that is no leaf yet; what an interrupted run has left is known by that name. */
+export const ADOPTION_CHECK = 'sensordb_bounds';
+
+/** Makes the phase that takes the CHECK from a table again that did not become a leaf. */
+export function disownPhase(leaf: LeafFacts): Phase {
+  return { kind: 'transaction', title: `Leave ${leaf.name}`, statements: [dropLeftCheck(leaf)] };
+}
+
+function dropLeftCheck(leaf: LeafFacts): Statement {
   return {
-    kind: 'transaction',
-    title: `Note ${leaf.name}`,
-    statements: [
-      guard(scene, leaf, 'detached'),
-      note('note_adopted.sql', scene, { leaf: { ...leaf, bound }, range }, {}),
-    ],
+    sql: sqlStatement('partitions/drop_left_check.sql', {
+      schema: leaf.schema,
+      leaf: leaf.name,
+      check: ADOPTION_CHECK,
+    }),
+    locks: wholeLeaf(leaf, 'ACCESS EXCLUSIVE'),
   };
+}
+
+/**
+ * Makes the phases that attach a table which sensordb did not detach.
+ *
+ * It is noted in the transaction that attaches it, and not before: until then it is its owner's, and no leaf that a drop may
+ * find.
+ */
+export function adoptPhases(scene: LockScene, task: AttachTask, range: Range): readonly Phase[] {
+  const { leaf, bound } = task;
+  const left = leaf.constraints.includes(ADOPTION_CHECK) ? [disownPhase(leaf)] : [];
+  const noted = note('note_adopted.sql', scene, { leaf: { ...leaf, bound }, range }, {});
+  const check = { name: ADOPTION_CHECK, isValid: true };
+  return [
+    ...left,
+    ...addCheckPhases(scene, leaf, bound, ADOPTION_CHECK, []),
+    ...attachPhases(scene, task, check, [noted]),
+  ];
 }
 
 /**
@@ -40,7 +65,12 @@ export function adoptPhase(scene: LockScene, leaf: LeafFacts, range: Range, boun
  *
  * ATTACH comes last but for what has to come after it: others wait for its locks only.
  */
-export function attachPhases(scene: LockScene, task: AttachTask, check: BoundCheck | null): readonly Phase[] {
+export function attachPhases(
+  scene: LockScene,
+  task: AttachTask,
+  check: BoundCheck | null,
+  notes: readonly Statement[] = [],
+): readonly Phase[] {
   const { leaf, bound, homeSchema } = task;
   const checkName = check?.name ?? chooseCheckName(leaf, scene.table);
   const home = qualifiedName(homeSchema, leaf.name);
@@ -60,11 +90,14 @@ export function attachPhases(scene: LockScene, task: AttachTask, check: BoundChe
       locks: wholeLeaf(leaf, 'ACCESS EXCLUSIVE'),
     })),
     { sql: sqlStatement('partitions/note_attached.sql', { leaf_oid: String(leaf.oid) }) },
+    ...notes,
     {
       sql: attachWithBound(scene.table, { schema: homeSchema, name: leaf.name }, bound),
       // Until it is committed, others see it where it was.
       locks: attachLocks(scene, leaf),
     },
+    // All of this goes by name: a table that had got the name since the first guard is let go again.
+    guard(scene, { ...leaf, schema: homeSchema, bound: null }, 'attached'),
     {
       sql: sqlStatement('partitions/drop_check.sql', {
         schema: homeSchema,

@@ -6,7 +6,7 @@ import { periodStart } from '../time/periods.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { boundText } from './bound-text.ts';
 import type { DetachedLeaf } from './detached.ts';
-import type { Refusal } from './gate.ts';
+import type { LeafRefusal } from './gate.ts';
 import type { Leaf, Partitions } from './read.ts';
 import { selectLeaves } from './select.ts';
 
@@ -101,7 +101,7 @@ export function overlapOf(
   table: PartitionedTable,
   partitions: Partitions,
   candidate: AttachCandidate,
-): Refusal | null {
+): LeafRefusal | null {
   const { lower, upper } = candidate.range;
   const other = partitions.leaves.find(
     ({ oid, range }) => oid !== candidate.oid && range.lower < upper && lower < range.upper,
@@ -110,6 +110,7 @@ export function overlapOf(
   const [from, to] = [other.range.lower, other.range.upper].map(formatInstantShort);
   const relation = qualifiedName(other.schema, other.name);
   return {
+    oid: candidate.oid,
     name: candidate.name,
     reason: 'overlap',
     message: `${candidate.name} overlaps ${relation}, which covers ${from} to ${to}.`,

@@ -10,7 +10,7 @@ import { BEGINNING, END, formatBound, type Range } from '../time/instant.ts';
 import type { AttachCandidate, Stranger } from './attach-plan.ts';
 import { type DefaultRows, rowsInDefault } from './ensure-plan.ts';
 import { readDefaultRows } from './ensure-read.ts';
-import type { Refusal } from './gate.ts';
+import type { LeafRefusal } from './gate.ts';
 import type { DefaultPartition } from './read.ts';
 
 /** Finds a table by its name, in the role's search_path; throws a usage error when there is none. */
@@ -40,7 +40,7 @@ export async function readColumnConflicts(
   session: Session,
   table: PartitionedTable,
   candidates: readonly AttachCandidate[],
-): Promise<readonly Refusal[]> {
+): Promise<readonly LeafRefusal[]> {
   const { rows } = await session.run<{ oid: number; differences: readonly string[] }>(
     `select o.oid, json_agg(d.difference order by d.difference) as differences
        from unnest($2::oid[]) o (oid)
@@ -62,6 +62,7 @@ export async function readColumnConflicts(
   return rows.map(({ oid, differences }) => {
     const { name, schema } = candidates.find((candidate) => candidate.oid === oid) as AttachCandidate;
     return {
+      oid,
       name,
       reason: 'columns_differ',
       message: `The columns of ${qualifiedName(schema, name)} are not those of ${table.qualified}: ${differences.join(', ')}.`,
@@ -82,7 +83,7 @@ export async function readDefaultConflicts(
   byDefault: DefaultPartition,
   candidates: readonly AttachCandidate[],
   options: RunOptions,
-): Promise<readonly Refusal[]> {
+): Promise<readonly LeafRefusal[]> {
   // What has no end is left to ATTACH itself.
   const bounded = candidates.filter(({ range }) => isBounded(range));
   if (bounded.length === 0) return [];
@@ -104,15 +105,15 @@ export async function readDefaultConflicts(
 function conflictInDefault(
   table: PartitionedTable,
   byDefault: DefaultPartition,
-  { schema, name, range }: Pick<AttachCandidate, 'schema' | 'name' | 'range'>,
+  { oid, schema, name, range }: AttachCandidate,
   rows: DefaultRows | null,
-): Refusal {
+): LeafRefusal {
   const { message, reason } = rowsInDefault(table, range, rows, byDefault);
   const relation = qualifiedName(byDefault.schema, byDefault.name);
   const selection = `FROM ${relation} WHERE ${rangeCondition(table, range)}`;
   // One statement moves them: of two, the second would delete what came in after the first had looked.
   const hint = `See them: SELECT * ${selection}. Move them into the leaf while it is detached: WITH moved AS (DELETE ${selection} RETURNING *) INSERT INTO ${qualifiedName(schema, name)} SELECT * FROM moved (name the columns where they stand in another order); then run this again.`;
-  return { name, reason, message, hint };
+  return { oid, name, reason, message, hint };
 }
 
 function rangeCondition({ key, keyType }: PartitionedTable, { lower, upper }: Range): string {
@@ -130,7 +131,7 @@ export async function readRowsOutside(
   table: PartitionedTable,
   candidate: AttachCandidate,
   options: RunOptions,
-): Promise<Refusal | null> {
+): Promise<LeafRefusal | null> {
   const relation = qualifiedName(candidate.schema, candidate.name);
   const locks = [{ relation, mode: 'ACCESS SHARE' as const }];
   const condition = rangeCondition(table, candidate.range);
@@ -146,12 +147,13 @@ export async function readRowsOutside(
       options.budget.lockTimeoutMs,
     ),
   );
-  return isOutside ? rowsOutside(candidate.name, relation, condition) : null;
+  return isOutside ? rowsOutside(candidate, relation, condition) : null;
 }
 
 /** Makes the conflict of a table that holds rows outside of its bounds. */
-function rowsOutside(name: string, relation: string, condition: string): Refusal {
+function rowsOutside({ oid, name }: AttachCandidate, relation: string, condition: string): LeafRefusal {
   return {
+    oid,
     name,
     reason: 'rows_outside_bounds',
     message: `${relation} holds rows outside of its bounds.`,

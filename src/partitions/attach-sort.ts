@@ -6,7 +6,7 @@ import { type AttachCandidate, overlapOf } from './attach-plan.ts';
 import { isBounded, readColumnConflicts, readDefaultConflicts, readRowsOutside } from './attach-read.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { measureDefaultScan, tooLarge } from './default-scan.ts';
-import type { Refusal } from './gate.ts';
+import type { LeafRefusal, Refusal } from './gate.ts';
 import type { DefaultPartition, Partitions } from './read.ts';
 
 /** The candidates that can be attached, and what stands against the others. */
@@ -27,10 +27,10 @@ export async function sortOut(
   options: RunOptions,
 ): Promise<Sorted> {
   if (candidates.length === 0) return { free: [], conflicts: [], guarded: null };
-  const conflicts: Refusal[] = candidates.flatMap(
+  const conflicts: LeafRefusal[] = candidates.flatMap(
     (candidate) => overlapOf(table, partitions, candidate) ?? [],
   );
-  const free = () => candidates.filter(({ name }) => !conflicts.some((conflict) => conflict.name === name));
+  const free = () => candidates.filter(({ oid }) => !conflicts.some((conflict) => conflict.oid === oid));
   conflicts.push(...(await reading(session, () => readColumnConflicts(session, table, free()))));
   for (const candidate of free().filter(({ kind }) => kind === 'stranger')) {
     const outside = await readRowsOutside(session, table, candidate, options);
@@ -44,6 +44,6 @@ export async function sortOut(
   const { reason, message, hint } = tooLarge(table, byDefault, scan);
   const isGuarded = ({ range }: AttachCandidate): boolean => request.guardDefault && isBounded(range);
   const large = free().filter((candidate) => !isGuarded(candidate));
-  conflicts.push(...large.map(({ name }) => ({ name, reason, message, hint })));
+  conflicts.push(...large.map(({ oid, name }) => ({ oid, name, reason, message, hint })));
   return { free: free(), conflicts, guarded: byDefault };
 }

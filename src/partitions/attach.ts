@@ -1,9 +1,11 @@
 import type { Warning } from '../cli/output.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
+import { qualifiedName } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
+import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
-import { adoptPhase, attachPhases, phaseOf } from './attach-phases.ts';
+import { ADOPTION_CHECK, adoptPhases, attachPhases, disownPhase, phaseOf } from './attach-phases.ts';
 import { type AttachCandidate, adopt, requireSameRange, sketchAttach } from './attach-plan.ts';
 import { findStranger } from './attach-read.ts';
 import type { AttachRequest } from './attach-request.ts';
@@ -13,11 +15,12 @@ import { readScene } from './detach.ts';
 import { type DetachScene, finalizePhases } from './detach-phases.ts';
 import { type DetachedLeaf, type PublicationMembership, readDetached } from './detached.ts';
 import type { Refusal } from './gate.ts';
-import { type GuardSteps, guardSteps, guardWarning, leftGuardSteps } from './guard.ts';
+import { guardSteps, guardWarning, leftGuardSteps } from './guard.ts';
 import { type LeafFacts, readLeafFacts } from './leaf-facts.ts';
 import type { LeafTask } from './leaf-tasks.ts';
+import type { Undo } from './leaf-undo.ts';
 import { type PublicationRights, readPublicationRights } from './publications.ts';
-import { type Partitions, readPartitions } from './read.ts';
+import { type DefaultPartition, GUARD, type Partitions, readPartitions } from './read.ts';
 
 /** A plan of attach with the phases that carry it out. */
 export interface PreparedAttach {
@@ -57,8 +60,7 @@ export async function prepareAttach(
   }));
   const tasks = free.flatMap((candidate) => {
     const leaf = facts.get(candidate.oid);
-    const guard = guarded === null ? null : guardSteps(table, guarded, candidate);
-    return leaf === undefined ? [] : [attachTask(scene, candidate, leaf, rights, guard)];
+    return leaf === undefined ? [] : [attachTask(scene, candidate, leaf, rights, guarded)];
   });
   const warnings = [
     ...free.flatMap((candidate) => describeRights(candidate, rights)),
@@ -96,15 +98,16 @@ function attachTask(
   candidate: AttachCandidate,
   leaf: LeafFacts,
   rights: PublicationRights,
-  guard: GuardSteps | null,
+  guarded: DefaultPartition | null,
 ): LeafTask {
+  const guard = guarded === null ? null : guardSteps(scene.table, guarded, candidate);
   const { kind, range, bound, noted } = candidate;
   const common = {
     leaf,
     range,
     targetSchema: noted?.homeSchema ?? leaf.schema,
     isSelected: true,
-    undo: phaseOf(guard?.drop ?? []),
+    undo: undoGuard(guarded, guard?.drop ?? []),
   };
   const phases = (fresh: LeafFacts, known: DetachedLeaf) =>
     attachPhases(scene, { ...taskOf(fresh, known, rights), guard }, checkOf(known));
@@ -113,13 +116,27 @@ function attachTask(
   }
   const task = { leaf, bound, homeSchema: leaf.schema, publications: [], guard };
   if (kind === 'stranger') {
-    const first = [adoptPhase(scene, leaf, range, bound)];
-    return { kind: 'attach', ...common, first, rest: attachPhases(scene, task, null), replan: phases };
+    const own = {
+      oid: leaf.oid,
+      relation: leaf.relation,
+      constraint: ADOPTION_CHECK,
+      phase: disownPhase(leaf),
+    };
+    const anew = (fresh: LeafFacts) => adoptPhases(scene, { ...task, leaf: fresh }, range);
+    const undo = [own, ...common.undo];
+    return { kind: 'attach', ...common, undo, first: [], rest: anew(leaf), anew, replan: anew };
   }
   const first = finalizePhases(scene, { leaf, range, targetSchema: null }, noted !== null);
   // DETACH CONCURRENTLY made the CHECK in its first half.
   const check = noted === null ? null : checkOf(noted);
   return { kind: 'attach', ...common, first, rest: attachPhases(scene, task, check), replan: phases };
+}
+
+function undoGuard(guarded: DefaultPartition | null, drop: readonly Step[]): readonly Undo[] {
+  if (guarded === null) return [];
+  const { oid, schema, name } = guarded;
+  const relation = qualifiedName(schema, name);
+  return phaseOf(drop).map((phase) => ({ oid, relation, constraint: GUARD, phase }));
 }
 
 function taskOf(leaf: LeafFacts, noted: DetachedLeaf, rights: PublicationRights) {

@@ -29,34 +29,38 @@ export function checkPhases(
   bound: string,
   check: BoundCheck | null,
 ): readonly Phase[] {
-  const title = `Check ${leaf.name}`;
   const name = check?.name ?? chooseCheckName(leaf, scene.table);
-  const validate: Phase = {
-    kind: 'transaction',
-    title,
-    statements: [
-      {
-        sql: sqlStatement('partitions/validate_check.sql', {
-          schema: leaf.schema,
-          leaf: leaf.name,
-          check: name,
-        }),
-        locks: wholeLeaf(leaf, 'SHARE UPDATE EXCLUSIVE'),
-      },
-    ],
-  };
-  if (check !== null) return check.isValid ? [] : [validate];
+  if (check !== null) return check.isValid ? [] : [validatePhase(leaf, name)];
+  const noted = sqlStatement('partitions/note_check.sql', { leaf_oid: String(leaf.oid), check_name: name });
+  return addCheckPhases(scene, leaf, bound, name, [{ sql: noted }]);
+}
+
+/** Makes the phases that add the CHECK to a table and validate it; `notes` goes with it. */
+export function addCheckPhases(
+  scene: LockScene,
+  leaf: LeafFacts,
+  bound: string,
+  name: string,
+  notes: readonly Statement[],
+): readonly Phase[] {
   const statements: readonly Statement[] = [
     guard(scene, leaf, 'detached'),
-    {
-      sql: sqlStatement('partitions/note_check.sql', { leaf_oid: String(leaf.oid), check_name: name }),
-    },
+    ...notes,
     {
       sql: addCheck(leaf.relation, scene.table, bound, name),
       locks: wholeLeaf(leaf, 'ACCESS EXCLUSIVE'),
     },
+    // By now nobody can rename it, and it is known which table has got the CHECK.
+    guard(scene, leaf, 'detached'),
   ];
-  return [{ kind: 'transaction', title, statements }, validate];
+  return [{ kind: 'transaction', title: `Check ${leaf.name}`, statements }, validatePhase(leaf, name)];
+}
+
+function validatePhase(leaf: LeafFacts, check: string): Phase {
+  const names = { schema: leaf.schema, leaf: leaf.name, check };
+  const sql = sqlStatement('partitions/validate_check.sql', names);
+  const locks = wholeLeaf(leaf, 'SHARE UPDATE EXCLUSIVE');
+  return { kind: 'transaction', title: `Check ${leaf.name}`, statements: [{ sql, locks }] };
 }
 
 /** Chooses a name for the CHECK as PostgreSQL does, `<leaf>_<key>_check`, that the leaf has not given to another. */

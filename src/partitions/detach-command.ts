@@ -45,7 +45,11 @@ function preview(prepared: PreparedDetach, scene: Scene) {
   const { tasks, refused, warnings } = prepared;
   return {
     work: tasks.map(({ first, rest }) => stepsOf([...first, ...rest])),
-    outcome: outcomeOf(prepared, { done: tasks, failed: [], error: null, changed: false }, scene),
+    outcome: outcomeOf(
+      prepared,
+      { done: tasks, failed: [], error: null, changed: false, warnings: [] },
+      scene,
+    ),
     notes: [...warnings.map(({ message }) => `-- ${printable(message)}\n`), ...refused.map(noteOf)].join(''),
     concerns: tasks.map(({ leaf }) => leaf.oid),
   };
@@ -84,7 +88,7 @@ function outcomeOf(prepared: PreparedDetach, result: TaskResult, { table, warnin
     exitCode,
     changed: result.changed,
     data,
-    warnings: [...warnings, ...prepared.warnings],
+    warnings: [...warnings, ...prepared.warnings, ...result.warnings],
     error: (result.error ?? worstFailure(failures, exitCode))?.facts ?? null,
     render: (style) => renderDetach(style, { table, tasks: result.done, refused: data.refused, already }),
   };

@@ -7,7 +7,7 @@ import { addCheck } from './bound-text.ts';
 import type { DetachedLeaf } from './detached.ts';
 import { gateSteps } from './gate.ts';
 import type { LeafFacts } from './leaf-facts.ts';
-import { type DetachTask, guard, moves, note, wholeLeaf } from './leaf-statements.ts';
+import { type DetachTask, guard, guardAttached, moves, note, wholeLeaf } from './leaf-statements.ts';
 import type { Phase, Statement } from './leaf-work.ts';
 import { detachConcurrentlyLocks, detachFinalizeLocks, detachLocks, type LockScene } from './locks.ts';
 
@@ -40,8 +40,8 @@ export function detachPhases(scene: DetachScene, task: DetachTask, gate: boolean
   const way = wayOf(scene);
   const check = way === 'briefly' ? chooseCheckName(leaf, scene.table) : '';
   const begin: readonly Statement[] = [
+    gate ? guardAttached(scene, leaf) : guard(scene, leaf, 'attached'),
     ...asked,
-    guard(scene, leaf, 'attached'),
     note('note_detaching.sql', scene, task, {
       target_schema: task.targetSchema ?? '',
       check_name: check,
@@ -50,11 +50,23 @@ export function detachPhases(scene: DetachScene, task: DetachTask, gate: boolean
   if (way === 'concurrently') {
     return [{ kind: 'transaction', title, statements: begin }, concurrently(scene, leaf, 'attached')];
   }
-  return [{ kind: 'transaction', title, statements: [...begin, ...briefly(scene, leaf, check)] }];
+  const statements = [...lockFirst(scene), ...begin, ...briefly(scene, leaf, check)];
+  return [{ kind: 'transaction', title, statements }];
 }
 
 /** Others wait behind the lock on the parent by then: what is still to be locked is waited for no longer than this. */
 const HELD_UP_TIMEOUT = '25ms';
+
+/** The longest wait comes first: what the guard and the gate look at after it is what is detached a moment later. */
+function lockFirst({ table }: DetachScene): readonly Statement[] {
+  return [
+    {
+      sql: sqlStatement('partitions/lock_parent.sql', { parent_schema: table.schema, parent: table.name }),
+      locks: [{ relation: table.qualified, mode: 'ACCESS EXCLUSIVE' }],
+    },
+    { sql: sqlStatement('partitions/set_local_lock_timeout.sql', { timeout: HELD_UP_TIMEOUT }) },
+  ];
+}
 
 function briefly(scene: DetachScene, leaf: LeafFacts, check: string): readonly Statement[] {
   const { table } = scene;
@@ -62,14 +74,11 @@ function briefly(scene: DetachScene, leaf: LeafFacts, check: string): readonly S
   const locks = wholeLeaf(leaf, 'ACCESS EXCLUSIVE');
   return [
     {
-      sql: sqlStatement('partitions/lock_parent.sql', { parent_schema: table.schema, parent: table.name }),
-      locks: [{ relation: table.qualified, mode: 'ACCESS EXCLUSIVE' }],
-    },
-    { sql: sqlStatement('partitions/set_local_lock_timeout.sql', { timeout: HELD_UP_TIMEOUT }) },
-    {
       sql: sqlStatement('partitions/detach_leaf.sql', { ...parent, schema: leaf.schema, leaf: leaf.name }),
       locks: detachLocks(scene, leaf),
     },
+    // The lock on the parent does not keep its leaves from being renamed.
+    guard(scene, leaf, 'detached'),
     { sql: addCheck(leaf.relation, table, leaf.bound ?? '', check), locks },
   ];
 }
@@ -135,6 +144,7 @@ export function completionPhases(
         publications: JSON.stringify(left.map(({ name, columns, filter }) => ({ name, columns, filter }))),
       }),
     },
+    guard(scene, { ...leaf, schema: task.targetSchema ?? leaf.schema }, 'detached'),
   ];
   return [...checked, { kind: 'transaction', title: `Complete ${leaf.name}`, statements }];
 }

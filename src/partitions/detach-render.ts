@@ -20,6 +20,7 @@ const DONE: Readonly<Record<LeafTask['kind'], string>> = {
   complete: 'completed',
   move: 'moved',
   attach: 'attached',
+  forget: 'not detached',
 };
 
 /** Shows a run: a table on a terminal, tab-separated lines off it. */

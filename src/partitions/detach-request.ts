@@ -14,10 +14,10 @@ export interface DetachOptions extends ChangeTableOptions, SelectionOptions {
 /** Reads what was asked for; throws usage errors before anything is connected. */
 export function parseDetachRequest(options: DetachOptions, names: readonly string[]): DetachRequest {
   const selection = parseSelection(names, options, 'partitions detach');
-  if (!options.gate && options.yes !== true) {
+  if (!options.gate && options.yes !== true && options.dryRun !== true) {
     throw refusedError('confirmation_required', '--no-gate detaches what is held back for safety.', {
       object: '--no-gate',
-      hint: 'Say --yes, too, if that is what you want.',
+      hint: 'See what it would do with --dry-run; then give --yes as well.',
     });
   }
   return { selection, intoSchema: options.intoSchema ?? null, gate: options.gate };

@@ -69,18 +69,52 @@ async function tryDetach(
     try {
       await send(session, phase, phase.concurrently, { ...options, budget });
       settle();
-      return;
     } catch (thrown) {
       session.signal.throwIfAborted();
       const isHalfway = (await readState(session, table, phase)) === 'detach_pending';
       if (!isHalfway || sqlstateOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
       settle();
+      return await finalize(session, table, phase, options);
     }
+    return await requireDetached(session, table, phase);
   }
+  await finalize(session, table, phase, options);
+}
+
+async function finalize(
+  session: Session,
+  table: PartitionedTable,
+  phase: DetachPhase,
+  options: PhaseOptions,
+): Promise<void> {
   await refuseOldSnapshots(session, phase, options);
   const { budget, settle } = patientBudget(options.budget, Number.POSITIVE_INFINITY);
   await send(session, phase, phase.finalize, { ...options, budget });
   settle();
+  await requireDetached(session, table, phase);
+}
+
+/** DETACH CONCURRENTLY goes by name and cannot be taken back: what it took instead of the leaf is said at least. */
+async function requireDetached(
+  session: Session,
+  table: PartitionedTable,
+  { leaf }: DetachPhase,
+): Promise<void> {
+  const { rows } = await reading(session, () =>
+    session.run(
+      `select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+         join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = $1::oid and (n.nspname <> $2 or c.relname <> $3)`,
+      [String(leaf.oid), leaf.schema, leaf.name],
+    ),
+  );
+  if (rows.length === 0) return;
+  const message = `${leaf.relation} was replaced by another leaf of that name while it was to be detached: that one was detached from ${table.qualified} instead.`;
+  throw refusedError('changed', message, {
+    sqlstate: SQLSTATE.refused,
+    object: leaf.relation,
+    hint: `It holds all its rows, and its bounds are a CHECK constraint on it. To put it back: ALTER TABLE ${table.qualified} ATTACH PARTITION ${leaf.relation} FOR VALUES FROM (…) TO (…).`,
+  });
 }
 
 /** How often it is looked for a moment without anybody, in milliseconds. */
@@ -142,7 +176,7 @@ async function send(
  * and then reads the table would end in a deadlock with it (measured on 14 to 18). So it is not sent before they are gone.
  */
 async function refuseOldSnapshots(session: Session, phase: DetachPhase, options: RunOptions): Promise<void> {
-  const old = await reading(session, () => findOldSnapshot(session, options.budget.lockTimeoutMs));
+  const old = await findOldSnapshot(session, options);
   if (old === null) return;
   throw busyError('lock_budget_spent', `${phase.title}: blocked by ${describeOldSnapshot(old)}.`, {
     sqlstate: SQLSTATE.lockNotAvailable,

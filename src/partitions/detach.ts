@@ -19,11 +19,12 @@ import { describePublications } from './detach-warnings.ts';
 import { type DetachedLeaf, readDetached } from './detached.ts';
 import { askGate, type Refusal } from './gate.ts';
 import { type LeafFacts, readLeafFacts } from './leaf-facts.ts';
+import { forgetPhase } from './leaf-statements.ts';
 import type { LeafTask } from './leaf-tasks.ts';
 import { readWidePublications } from './publications.ts';
 import { readPartitions } from './read.ts';
 import { readRelations } from './relations.ts';
-import type { Unfinished } from './unfinished.ts';
+import { findForgotten, type Unfinished } from './unfinished.ts';
 
 /** A plan of detach with the phases that carry it out. */
 export interface PreparedDetach {
@@ -53,7 +54,9 @@ export async function prepareDetach(
   const gated = await askGate(session, table, sketch.chosen, 'detach');
   const decision = decideDetach(table, partitions, sketch, gated, request.gate, now);
   const { unfinished, moved, selected, already } = sketch;
-  const concerned = [...unfinished.map(({ leaf }) => leaf), ...decision.detach, ...moved];
+  const beginning = new Set(decision.detach.map(({ oid }) => oid));
+  const forgotten = findForgotten(partitions, detached).filter(({ oid }) => !beginning.has(oid));
+  const concerned = [...forgotten, ...unfinished.map(({ leaf }) => leaf), ...decision.detach, ...moved];
   const common = { request, refused: decision.refused, already, overridden: decision.overridden };
   if (concerned.length === 0) return { ...common, tasks: [], warnings: [] };
   const oids = concerned.map(({ oid }) => oid);
@@ -68,6 +71,7 @@ export async function prepareDetach(
   const wanted = (oid: number): string | null => (selected.has(oid) ? request.intoSchema : null);
   const { gate } = request;
   const tasks: readonly LeafTask[] = [
+    ...forgotten.filter(({ oid }) => facts.has(oid)).map((leaf) => forgetTask(leaf, of(leaf))),
     ...unfinished.filter(there).map((item) => unfinishedTask(scene, item, of(item.leaf), wanted)),
     ...decision.detach
       .filter((leaf) => facts.has(leaf.oid))
@@ -77,8 +81,17 @@ export async function prepareDetach(
   await reading(session, () => requireTarget(session, request.intoSchema, tasks));
   return {
     ...common,
-    tasks: tasks.map((task) => ({ ...task, isSelected: selected.has(task.leaf.oid) })),
-    warnings: [...describeWay(scene, decision.detach.length), ...describePublications(tasks, wide)],
+    tasks: tasks.map((task) => ({
+      ...task,
+      isSelected: task.kind !== 'forget' && selected.has(task.leaf.oid),
+    })),
+    warnings: [
+      ...describeWay(scene, decision.detach.length),
+      ...describePublications(
+        tasks.filter(({ kind }) => kind !== 'forget'),
+        wide,
+      ),
+    ],
   };
 }
 
@@ -125,6 +138,21 @@ function unfinishedTask(
     return { kind: 'finalize', ...task, first, ...later(scene, leaf, range, targetSchema) };
   }
   return { kind: 'complete', ...task, first: [], ...completion(scene, leaf, item.noted, targetSchema) };
+}
+
+/** Nothing of the leaf is changed: the note of it alone, so that no later run takes it for one that it has to complete. */
+function forgetTask({ range }: DetachedLeaf, leaf: LeafFacts): LeafTask {
+  const first = [forgetPhase(leaf)];
+  return {
+    kind: 'forget',
+    leaf,
+    range,
+    targetSchema: null,
+    isSelected: true,
+    first,
+    rest: [],
+    replan: () => [],
+  };
 }
 
 function moveTask(

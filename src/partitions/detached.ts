@@ -39,6 +39,8 @@ export interface DetachedLeaf {
   readonly checkName: string | null;
   /** Whether that CHECK is there and validated. */
   readonly checkIsValid: boolean;
+  /** It had CHECK constraints before, which may spare PostgreSQL the making of one on the bounds. */
+  readonly hasOwnChecks: boolean;
   readonly publications: readonly PublicationMembership[];
   readonly detachedAt: Instant;
   readonly detachedBy: string;
@@ -69,7 +71,8 @@ export async function readDetached(
            d.lower_bound::text as lower, d.upper_bound::text as upper, d.bound, d.state,
            coalesce(i.inhparent = d.parent_oid, false) as "isAttached",
            d.leaf_schema as "homeSchema", d.target_schema as "targetSchema", k.conname::text as "checkName",
-           coalesce(k.convalidated, false) as "checkIsValid", d.publications,
+           coalesce(k.convalidated, false) as "checkIsValid",
+           cardinality(d.own_checks) > 0 as "hasOwnChecks", d.publications,
            d.detached_at::text as "detachedAt", d.detached_by as "detachedBy"
       from sensordb.detached_leaf d
       join pg_class c on c.oid = d.leaf_oid and c.relname = d.leaf_name

@@ -4,6 +4,7 @@ import { isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import type { Refusal } from './gate.ts';
 import type { LeafState } from './leaf-facts.ts';
 import type { LeafTask } from './leaf-tasks.ts';
+import { removalOf, type Undo } from './leaf-undo.ts';
 import { GUARD } from './read.ts';
 import { BLOCKED, exitCodeOf, refusalOf } from './refusals.ts';
 
@@ -12,8 +13,17 @@ export interface Failure extends Refusal {
   readonly exitCode: ExitCode;
 }
 
-/** Tells what a failed task means: blocked, refused, a conflict, or a failure; `state` is what the leaf is now. */
-export function failureOf(task: LeafTask, error: SensordbError, state: LeafState | null): Failure {
+/**
+ * Tells what a failed task means: blocked, refused, a conflict, or a failure.
+ *
+ * `state` is what the leaf is now; `standing` is what refuses rows and could not be removed.
+ */
+export function failureOf(
+  task: LeafTask,
+  error: SensordbError,
+  state: LeafState | null,
+  standing: readonly Undo[],
+): Failure {
   const { name } = task.leaf;
   const { message, hint } = error.facts;
   const halfway = describeHalfway(task, state);
@@ -25,6 +35,11 @@ export function failureOf(task: LeafTask, error: SensordbError, state: LeafState
     ...(halfway === ''
       ? {}
       : { hint: 'Let what stands in the way end, or give more time with --wait, and run this again.' }),
+    ...(standing.length === 0
+      ? {}
+      : {
+          hint: `A CHECK that refuses rows is left: run this again, or remove it: ${standing.map(removalOf).join('; ')}.`,
+        }),
   };
 }
 

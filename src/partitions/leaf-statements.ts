@@ -3,7 +3,7 @@ import { sqlStatement } from '../db/sql-files.ts';
 import type { StepLock } from '../db/step.ts';
 import { BEGINNING, END, formatBound, type Instant, type Range } from '../time/instant.ts';
 import type { LeafFacts, LeafState } from './leaf-facts.ts';
-import type { Statement } from './leaf-work.ts';
+import type { Phase, Statement } from './leaf-work.ts';
 import type { LockScene } from './locks.ts';
 
 /** A leaf that is to be detached. */
@@ -32,8 +32,28 @@ export function guard({ table }: LockScene, leaf: LeafFacts, state: LeafState): 
       leaf_oid: String(leaf.oid),
       schema: leaf.schema,
       leaf: leaf.name,
+      // Of a leaf that has just been attached it is what the statement before has given it.
       bound: state === 'detached' ? '' : (leaf.bound ?? ''),
       state,
+    }),
+  };
+}
+
+/** Makes the phase that ends the note of a detach which did not take place; nothing happens when it did. */
+export function forgetPhase({ oid, name }: Pick<LeafFacts, 'oid' | 'name'>): Phase {
+  const sql = sqlStatement('partitions/note_not_detached.sql', { leaf_oid: String(oid) });
+  return { kind: 'transaction', title: `Leave ${name}`, statements: [{ sql }] };
+}
+
+/** Makes the statement that ends a transaction, too, when it would detach the last leaf. */
+export function guardAttached({ table }: LockScene, leaf: LeafFacts): Statement {
+  return {
+    sql: sqlStatement('partitions/guard_attached_leaf.sql', {
+      table_oid: String(table.oid),
+      leaf_oid: String(leaf.oid),
+      schema: leaf.schema,
+      leaf: leaf.name,
+      bound: leaf.bound ?? '',
     }),
   };
 }

@@ -1,23 +1,24 @@
 import type { SensordbError } from '../cli/errors.ts';
 import { EXIT } from '../cli/exit-codes.ts';
-import { toSensordbError } from '../cli/output.ts';
+import { toSensordbError, type Warning } from '../cli/output.ts';
 import type { RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import { type Session, uninterrupted } from '../db/session.ts';
-import { sqlStatement } from '../db/sql-files.ts';
+import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import type { Range } from '../time/instant.ts';
 import type { PhaseOptions } from './detach-run.ts';
 import { type DetachedLeaf, readDetached } from './detached.ts';
 import { type LeafFacts, readLeafFacts, readLeafState } from './leaf-facts.ts';
 import { type Failure, failureOf } from './leaf-failures.ts';
+import { forgetPhase } from './leaf-statements.ts';
+import { describeLeft, type Undo, undoTask } from './leaf-undo.ts';
 import { type Phase, runPhases } from './leaf-work.ts';
 import { BLOCKED } from './refusals.ts';
 import { inRounds, type TryResult } from './rounds.ts';
 
 /** All the work on one leaf. */
 export interface LeafTask {
-  readonly kind: 'detach' | 'finalize' | 'complete' | 'move' | 'attach';
+  readonly kind: 'detach' | 'finalize' | 'complete' | 'move' | 'attach' | 'forget';
   readonly leaf: LeafFacts;
   readonly range: Range;
   readonly targetSchema: string | null;
@@ -29,8 +30,10 @@ export interface LeafTask {
   readonly rest: readonly Phase[];
   /** Works the rest out from what is there by then. */
   readonly replan: (fresh: LeafFacts, noted: DetachedLeaf) => readonly Phase[];
+  /** Works the rest out of a leaf of which nothing is noted; without it what was foreseen holds. */
+  readonly anew?: (fresh: LeafFacts) => readonly Phase[];
   /** What must not stay when the task fails. */
-  readonly undo?: readonly Phase[];
+  readonly undo?: readonly Undo[];
 }
 
 /** What came of tasks. */
@@ -41,6 +44,8 @@ export interface TaskResult {
   readonly error: SensordbError | null;
   /** Something was changed: of a leaf that failed, too. */
   readonly changed: boolean;
+  /** What failed tasks have left that refuses rows. */
+  readonly warnings: readonly Warning[];
 }
 
 /** How long DETACH CONCURRENTLY may wait for those who use the parent, before FINALIZE gets the rest of the budget. */
@@ -61,6 +66,7 @@ export async function runTasks(
   const done = new Set<LeafTask>();
   const failed = new Map<LeafTask, Failure>();
   const begun = new Map<LeafTask, number>();
+  const left = new Map<LeafTask, readonly Warning[]>();
   let changed = false;
   const attempt = async (task: LeafTask, allowed: RunOptions): Promise<TryResult> => {
     onTask(task);
@@ -74,15 +80,19 @@ export async function runTasks(
       await runPhases(session, table, await remaining(session, table, task), phaseOptions);
     } catch (thrown) {
       const error = explainFailure(session, thrown);
+      // Also after an interruption, and when the budget is spent.
+      const standing = await undoTask(session, table, task.undo ?? [], phaseOptions);
+      left.set(task, standing.map(describeLeft));
       const state = await settle(session, table, task, phaseOptions);
       if (state === task.leaf.state && task.kind === 'detach') begun.delete(task);
       changed ||= state !== null && state !== task.leaf.state;
-      const failure = failureOf(task, error, state);
+      const failure = failureOf(task, error, state, standing);
       if (endsTheRun(failure, task, error)) throw error;
       failed.set(task, failure);
       return failure.reason === BLOCKED ? 'blocked' : 'refused';
     }
     failed.delete(task);
+    left.delete(task);
     done.add(task);
     changed = true;
     return 'done';
@@ -91,7 +101,13 @@ export async function runTasks(
     () => null,
     (thrown) => explainFailure(session, thrown),
   );
-  return { done: tasks.filter((task) => done.has(task)), failed: [...failed.values()], error, changed };
+  return {
+    done: tasks.filter((task) => done.has(task)),
+    failed: [...failed.values()],
+    error,
+    changed,
+    warnings: [...left.values()].flat(),
+  };
 }
 
 /** Runs what is to be done first, from where an earlier round of this run stopped. */
@@ -114,13 +130,14 @@ async function remaining(
   table: PartitionedTable,
   task: LeafTask,
 ): Promise<readonly Phase[]> {
-  const { replan, leaf, rest } = task;
+  const { replan, leaf, rest, anew } = task;
   const { fresh, noted } = await reading(session, async () => ({
     fresh: (await readLeafFacts(session, table, [leaf.oid])).get(leaf.oid),
     noted: (await readDetached(session, table, leaf.oid))[0],
   }));
   // Somebody renamed or dropped it: the guard of what was foreseen says so.
-  return fresh === undefined || noted === undefined ? rest : replan(fresh, noted);
+  if (fresh === undefined) return rest;
+  return noted === undefined ? (anew?.(fresh) ?? rest) : replan(fresh, noted);
 }
 
 function explainFailure(session: Session, thrown: unknown): SensordbError {
@@ -139,16 +156,9 @@ const PER_LEAF_CODES: ReadonlySet<string> = new Set(['sql_error', 'insufficient_
 
 /** Looks what a failed task left: of a leaf that is as it was nothing stays noted. Null when it cannot be told. */
 async function settle(session: Session, table: PartitionedTable, task: LeafTask, options: PhaseOptions) {
-  // Also after an interruption; what is not there cannot be undone.
-  await runPhases(uninterrupted(session), table, task.undo ?? [], options).catch(() => {});
   try {
-    const state = await reading(session, () => readLeafState(session, table, task.leaf));
-    if (task.kind === 'detach' && state === 'attached') {
-      const sql = sqlStatement('partitions/note_attached.sql', { leaf_oid: String(task.leaf.oid) });
-      const title = `Leave ${task.leaf.name}`;
-      await runPhases(session, table, [{ kind: 'transaction', title, statements: [{ sql }] }], options);
-    }
-    return state;
+    if (task.kind === 'detach') await runPhases(session, table, [forgetPhase(task.leaf)], options);
+    return await reading(session, () => readLeafState(session, table, task.leaf));
   } catch {
     return null; // The reason why the task failed is on its way to the user.
   }

@@ -32,10 +32,29 @@ export function findUnfinished(
     .filter(({ state }) => state === 'detach_pending')
     .map((leaf): Unfinished => ({ kind: 'pending', leaf, noted: noted.get(leaf.oid) ?? null }));
   const incomplete = detached
-    .filter(({ isAttached, state, checkIsValid }) => !isAttached && (state === 'detaching' || !checkIsValid))
+    .filter((leaf) => !leaf.isAttached && !isNotOurs(leaf) && !isComplete(leaf))
     .map((leaf): Unfinished => ({ kind: 'incomplete', leaf, noted: leaf }));
   return [...pending, ...incomplete];
 }
+
+/**
+ * Finds the notes of detaches that never took place: the leaf is attached as ever, or somebody else has detached it; pure.
+ *
+ * A run was cut after its note and before its DETACH CONCURRENTLY. What became of the leaf later is no matter of that run.
+ */
+export function findForgotten(
+  partitions: Partitions,
+  detached: readonly DetachedLeaf[],
+): readonly DetachedLeaf[] {
+  const attached = new Set(
+    partitions.leaves.filter((leaf) => leaf.state === 'attached').map(({ oid }) => oid),
+  );
+  return detached.filter((leaf) => isNotOurs(leaf) || (leaf.state === 'detaching' && attached.has(leaf.oid)));
+}
+
+/** DETACH CONCURRENTLY leaves a CHECK, unless one of the leaf's own implies the bounds (14 to 18). */
+const isNotOurs = ({ isAttached, state, checkName, hasOwnChecks }: DetachedLeaf): boolean =>
+  !isAttached && state === 'detaching' && checkName === null && !hasOwnChecks;
 
 /** Tells whether a noted leaf is what it should be: detached, with its CHECK. */
 export function isComplete({ isAttached, state, checkIsValid }: DetachedLeaf): boolean {

@@ -146,14 +146,7 @@ describe('a detach that did not come to its end', () => {
 
   it('leaves a leaf as it was, and no note, when nothing was begun', async () => {
     await reader.unsafe(`begin; select * from ${OLD}`);
-    const run = await detach(database, [
-      OLD,
-      'readings_2026_01',
-      '--wait',
-      '200ms',
-      '--lock-timeout',
-      '20ms',
-    ]);
+    const run = await detach(database, [OLD, 'readings_2026_01', '--wait', '1s', '--lock-timeout', '1s']);
     expect(run).toMatchObject({ exitCode: 5, data: { detached: ['readings_2026_01'] } });
     expect(run.data.refused[0].message).toContain('AccessShareLock on public.readings_2025_12');
     expect(await leavesOf(database.sql)).toContain(OLD);
@@ -170,14 +163,7 @@ describe('beside DEFAULT, a reader that never ends', () => {
     ['of one leaf', `select * from ${OLD}`, `public.${OLD}`, ['readings_2026_01']],
   ])('%s is named, and what he is not in the way of is done', async (_whom, statement, relation, done) => {
     await reader.unsafe(`begin; ${statement}`);
-    const run = await detach(database, [
-      OLD,
-      'readings_2026_01',
-      '--wait',
-      '200ms',
-      '--lock-timeout',
-      '20ms',
-    ]);
+    const run = await detach(database, [OLD, 'readings_2026_01', '--wait', '1s', '--lock-timeout', '1s']);
     expect(run).toMatchObject({ exitCode: 5, changed: done.length > 0, data: { detached: done } });
     expect(run.data.refused[0]).toMatchObject({ name: OLD, reason: 'blocked' });
     expect(run.data.refused[0].message).toContain(`AccessShareLock on ${relation}`);
