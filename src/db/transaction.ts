@@ -2,6 +2,7 @@ import { failure, SensordbError } from '../cli/errors.ts';
 import { quoteLiteral } from './quote.ts';
 import type { Session } from './session.ts';
 import { explainServerError, sqlstateOf } from './sqlstate.ts';
+import { explainStateRight } from './state-right.ts';
 
 interface TransactionOptions {
   readonly access: 'read only' | 'read write';
@@ -111,6 +112,6 @@ export async function reading<T>(
   try {
     return await inTransaction(session, { access: 'read only', lockTimeoutMs }, work);
   } catch (thrown) {
-    throw explainServerError(thrown, 'Reading the catalog');
+    throw (await explainStateRight(session, thrown)) ?? explainServerError(thrown, 'Reading the catalog');
   }
 }

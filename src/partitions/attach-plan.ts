@@ -87,6 +87,12 @@ export function adopt(table: PartitionedTable, stranger: Stranger, range: Range)
     });
   }
   const { oid, schema, name, parent } = stranger;
+  if (oid === table.oid) {
+    throw usageError('attach_itself', `${table.qualified} cannot be a partition of itself.`, {
+      object: name,
+      hint: 'Name the table that is to become its leaf; --table names the partitioned one.',
+    });
+  }
   if (parent !== null) {
     throw usageError('partition_of_another', `${name} is a partition of ${parent}.`, {
       object: name,

@@ -35,14 +35,27 @@ export async function findStranger(session: Session, text: string): Promise<Stra
   });
 }
 
+interface ColumnDifferences {
+  readonly oid: number;
+  readonly differences: readonly string[];
+  /** The columns with an identity of their own, quoted. */
+  readonly identities: readonly string[];
+}
+
 /** Compares the columns of tables with those of their parent to be: what ATTACH would refuse, before anything is changed. */
 export async function readColumnConflicts(
   session: Session,
   table: PartitionedTable,
   candidates: readonly AttachCandidate[],
 ): Promise<readonly LeafRefusal[]> {
-  const { rows } = await session.run<{ oid: number; differences: readonly string[] }>(
-    `select o.oid, json_agg(d.difference order by d.difference) as differences
+  // From 17 on the identity of the parent is that of its partitions, and DETACH takes it off the leaf.
+  const hasOwnIdentity =
+    session.server.versionNum < 170_000
+      ? 'false'
+      : `(l.attidentity <> '' and not (select c.relispartition from pg_class c where c.oid = l.attrelid))`;
+  const { rows } = await session.run<ColumnDifferences>(
+    `select o.oid, json_agg(d.difference order by d.difference) as differences,
+            coalesce(json_agg(d.name order by d.name) filter (where d.is_identity), '[]') as identities
        from unnest($2::oid[]) o (oid)
        cross join lateral (
          select case when l.attname is null then p.attname || ' is missing'
@@ -51,7 +64,9 @@ export async function readColumnConflicts(
                      then format('%s is %s, not %s', p.attname, format_type(l.atttypid, l.atttypmod), format_type(p.atttypid, p.atttypmod))
                      when p.attcollation <> l.attcollation then p.attname || ' has another collation'
                      when p.attgenerated <> l.attgenerated then p.attname || ' is generated in one alone'
-                     when p.attnotnull and not l.attnotnull then p.attname || ' may be null' end as difference
+                     when p.attnotnull and not l.attnotnull then p.attname || ' may be null'
+                     when ${hasOwnIdentity} then l.attname || ' has an identity of its own' end as difference,
+                ${hasOwnIdentity} as is_identity, quote_ident(l.attname) as name
            from (select * from pg_attribute a where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped) p
            full join (select * from pg_attribute a where a.attrelid = o.oid and a.attnum > 0 and not a.attisdropped) l
              on l.attname = p.attname) d
@@ -59,14 +74,17 @@ export async function readColumnConflicts(
       group by o.oid`,
     [String(table.oid), candidates.map(({ oid }) => String(oid))],
   );
-  return rows.map(({ oid, differences }) => {
+  return rows.map(({ oid, differences, identities }) => {
     const { name, schema } = candidates.find((candidate) => candidate.oid === oid) as AttachCandidate;
+    const relation = qualifiedName(schema, name);
+    const drops = identities.map((column) => `ALTER COLUMN ${column} DROP IDENTITY`);
+    const remedy = `ALTER TABLE ${relation}${drops.length === 0 ? '' : ` ${drops.join(', ')}`}`;
     return {
       oid,
       name,
       reason: 'columns_differ',
-      message: `The columns of ${qualifiedName(schema, name)} are not those of ${table.qualified}: ${differences.join(', ')}.`,
-      hint: `A partition has the columns of its parent, of the same types: ALTER TABLE ${qualifiedName(schema, name)}, then run this again.`,
+      message: `The columns of ${relation} are not those of ${table.qualified}: ${differences.join(', ')}.`,
+      hint: `A partition has the columns of its parent, of the same types: ${remedy}, then run this again.`,
     };
   });
 }

@@ -1,4 +1,4 @@
-import { type SensordbError, usageError } from '../cli/errors.ts';
+import { usageError } from '../cli/errors.ts';
 
 /** PostgreSQL reserves the prefix: pg_catalog, pg_toast, and pg_temp, which is gone with the session. */
 const RESERVED = /^pg_/i;
@@ -6,18 +6,18 @@ const RESERVED = /^pg_/i;
 const TAKEN: readonly string[] = ['', 'information_schema', 'sensordb'];
 
 /**
- * Gives the usage error of a schema that no table of a user's belongs in; null for an ordinary one, there or not.
+ * Throws a usage error for a schema that no table of a user's belongs in; one that is not named, or not there, may pass.
  *
  * `object` is the option that named it.
  */
-export function unfitSchema(schema: string, object: string): SensordbError | null {
-  if (!RESERVED.test(schema) && !TAKEN.includes(schema)) return null;
+export function requireFitSchema(schema: string | undefined, object: string): void {
+  if (schema === undefined || (!RESERVED.test(schema) && !TAKEN.includes(schema))) return;
   const why = RESERVED.test(schema)
     ? "it is the system's own, or is gone with the session"
     : 'it is not for tables of yours';
   const message =
     schema === '' ? `${object} names no schema.` : `${object} cannot name schema ${schema}: ${why}.`;
-  return usageError('bad_schema', message, {
+  throw usageError('bad_schema', message, {
     object,
     hint: 'Name an ordinary schema; to make one: CREATE SCHEMA archive.',
   });

@@ -3,7 +3,7 @@ import type { PartitionedTable } from '../db/catalog.ts';
 import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
-import { unfitSchema } from './ordinary-schema.ts';
+import { requireFitSchema } from './ordinary-schema.ts';
 import { type Quarantine, readQuarantine } from './quarantine.ts';
 
 /** What would have a quarantine lose rows, or refuse them. */
@@ -32,8 +32,7 @@ export async function requireQuarantine(
   if (text === null) return;
   await reading(session, async () => {
     const to = await readQuarantine(session, table, text);
-    const unfit = unfitSchema(to.schema, '--quarantine');
-    if (unfit !== null) throw unfit;
+    requireFitSchema(to.schema, '--quarantine');
     const facts = await readTargetFacts(session, table, to);
     if (!facts.schemaExists) {
       throw usageError('unknown_schema', `There is no schema ${to.schema}.`, {

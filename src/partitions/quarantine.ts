@@ -6,7 +6,6 @@ import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import { runTransaction, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
-import { explainServerError } from '../db/sqlstate.ts';
 import { type Step, strongestLocks } from '../db/step.ts';
 import { parseTableName } from '../db/table-name.ts';
 import { inTransaction } from '../db/transaction.ts';

@@ -97,6 +97,31 @@ describe('attach with bounds', () => {
     expect(await checks('import')).toEqual([]);
   });
 
+  it('is a usage error for the table itself', async () => {
+    database = await readings();
+    const run = await attach(database, ['readings', ...BOUNDS]);
+    expect(run).toMatchObject({ exitCode: 2, changed: false, error: { code: 'attach_itself' } });
+  });
+
+  it('is a conflict for a table with an identity from 17 on, until its hint is followed', async () => {
+    database = await readings(`create table import (like readings including all);
+      alter table import alter id add generated always as identity`);
+    const run = await attach(database, ['import', ...BOUNDS]);
+    const [{ version }] =
+      (await database.sql`select current_setting('server_version_num')::int as version`) as [
+        { version: number },
+      ];
+    if (version >= 170_000) {
+      expect(run).toMatchObject({ exitCode: 3, changed: false });
+      expect(run.data.conflicts).toMatchObject([{ name: 'import', reason: 'columns_differ' }]);
+      const [remedy = ''] = /ALTER TABLE .* DROP IDENTITY/.exec(run.data.conflicts[0].hint) ?? [];
+      await database.sql.unsafe(remedy);
+    }
+    const after = await attach(database, ['import', ...BOUNDS]);
+    expect(after).toMatchObject({ exitCode: 0, error: null });
+    expect(await leavesOf(database.sql)).toContain('import');
+  });
+
   it('is a usage error for a leaf that has others, and for a partition of another table', async () => {
     database = await readings(`create table other (at timestamptz) partition by range (at);
       create table other_1 partition of other default`);

@@ -153,6 +153,18 @@ describe('detach refuses', () => {
     expect(await leavesOf(database.sql)).toContain('readings_2025_12');
   });
 
+  it.each(['pg_catalog', 'pg_toast', 'pg_temp', 'information_schema', 'sensordb', ''])(
+    "a schema that is not for users' tables: %j",
+    async (schema) => {
+      database = await readings();
+      const refused = await detach(database, ['readings_2025_12', '--into-schema', schema]);
+      expect(refused).toMatchObject({ exitCode: 2, changed: false, error: { code: 'bad_schema' } });
+      expect(refused.error?.message).toContain(schema);
+      expect(await leavesOf(database.sql)).toContain('readings_2025_12');
+      expect(await database.sql`select to_regnamespace('sensordb') as state`).toEqual([{ state: null }]);
+    },
+  );
+
   it('a leaf whose rows others refer to', async () => {
     database =
       await readings(`create table alarm (id bigint, at timestamptz, foreign key (id, at) references readings (id, at));
