@@ -74,12 +74,13 @@ export function planRepair(facts: RepairFacts, kinds: ReadonlySet<DriftKind>): R
   const isWanted = ({ member }: { readonly member: Member }): boolean =>
     facts.chosen.has(member.oid) ||
     (member.oid === facts.table.oid && facts.members.every(({ oid }) => facts.chosen.has(oid)));
+  const isOfIndex = new Set(indexPlan.jobs);
   const chosen = findings.filter(isWanted);
   const work = jobs.filter(isWanted);
   return {
     drifts: inOrder(facts, [
       ...chosen.map(({ drift }) => drift),
-      ...work.filter((job) => indexPlan.jobs.includes(job)).flatMap(({ drifts }) => drifts),
+      ...work.filter((job) => isOfIndex.has(job)).flatMap(({ drifts }) => drifts),
     ]),
     refused: chosen.flatMap(({ fix }) => (fix.how === 'refuse' ? [fix.refused] : [])),
     jobs: work,
