@@ -74,13 +74,14 @@ export function planRepair(facts: RepairFacts, kinds: ReadonlySet<DriftKind>): R
   const isWanted = ({ member }: { readonly member: Member }): boolean =>
     facts.chosen.has(member.oid) ||
     (member.oid === facts.table.oid && facts.members.every(({ oid }) => facts.chosen.has(oid)));
+  const isOfIndex = new Set(indexPlan.jobs);
   const chosen = findings.filter(isWanted);
   const work = jobs.filter(isWanted);
   return {
     drifts: inOrder(facts, [
       ...chosen.map(({ member, drift }) => ({ oid: member.oid, drift })),
       ...work
-        .filter((job) => indexPlan.jobs.includes(job))
+        .filter((job) => isOfIndex.has(job))
         .flatMap(({ member, drifts }) => drifts.map((drift) => ({ oid: member.oid, drift }))),
     ]),
     refused: chosen.flatMap(({ fix }) => (fix.how === 'refuse' ? [fix.refused] : [])),

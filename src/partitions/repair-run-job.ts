@@ -18,31 +18,16 @@ export function isAlone({ steps }: Job): boolean {
   return steps.some(({ transaction }) => transaction === null);
 }
 
-/** How far a job has come. */
-export interface JobProgress {
-  /** How many of its transactions, and statements outside of any, are done. */
-  readonly done: number;
-  readonly isRetry: boolean;
-}
-
-/** Runs a job from where it came to the last time; `onDone` is told how far it has come. */
-export async function runJob(
-  session: Session,
-  job: Job,
-  { done, isRetry }: JobProgress,
-  options: RunOptions,
-  onDone: (done: number) => void,
-): Promise<void> {
-  const groups = groupSteps(job.steps);
-  for (const [at, group] of groups.entries()) {
+/** Runs the steps of a job in their order. */
+export async function runJob(session: Session, job: Job, options: RunOptions): Promise<void> {
+  for (const [at, group] of groupSteps(job.steps).entries()) {
     const [first] = group;
-    if (at < done || first === undefined) continue;
+    if (first === undefined) continue;
     const leftover = job.drops[at];
     if (first.transaction !== null) await runTransaction(session, group, options);
     else if (leftover !== undefined) await dropLeftover(session, job, first, leftover, options);
-    else if (job.builds !== null) await build(session, job, job.builds, first, options, isRetry);
+    else if (job.builds !== null) await build(session, job, job.builds, first, options);
     else await rebuild(session, job, first, options);
-    onDone(at + 1);
   }
 }
 
@@ -53,9 +38,8 @@ async function build(
   index: IndexName,
   step: Step,
   options: RunOptions,
-  wasTried: boolean,
 ): Promise<void> {
-  let isRetry = wasTried;
+  let isRetry = false;
   const made = { ...index, relation: job.member.oid, oid: null };
   const clear = async () => {
     const { invalid } = await reading(session, () => readBuilding(session, made));

@@ -13,13 +13,6 @@ import { readStillInvalid } from './repair-read-index-state.ts';
 import { type Ending, type RepairResult, resultOf } from './repair-result.ts';
 import { isAlone, runJob } from './repair-run-job.ts';
 
-/** How far the jobs of a run have come. */
-interface Progress {
-  readonly endings: Map<Job, Ending>;
-  /** How many of a job's transactions, and statements outside of any, are done. */
-  readonly groups: Map<Job, number>;
-}
-
 /**
  * Mends what is to be mended, each leaf for itself: one that is blocked or refused does not stop the others.
  *
@@ -32,8 +25,7 @@ export async function runRepair(
   options: RunOptions,
   onJob: (job: Job) => void,
 ): Promise<RepairResult> {
-  const progress: Progress = { endings: new Map(), groups: new Map() };
-  const { endings } = progress;
+  const endings = new Map<Job, Ending>();
   const impatient: RunOptions = { ...options, budget: createBudget(options.budget.lockTimeoutMs, 0) };
   for (const pass of ['at once', 'indexes', 'waiting'] as const) {
     for (const job of jobs) {
@@ -42,7 +34,7 @@ export async function runRepair(
       const comesLater = isAlone(job) || job.needs !== null;
       if ((pass === 'at once' && comesLater) || (pass === 'indexes' && !comesLater)) continue;
       onJob(job);
-      const ending = await tryJob(session, job, progress, options, pass === 'waiting' ? null : impatient);
+      const ending = await tryJob(session, job, endings, options, pass === 'waiting' ? null : impatient);
       endings.set(job, ending);
       if (ending.how === 'failed') return resultOf(jobs, endings, refused, ending.error);
     }
@@ -55,7 +47,7 @@ export async function runRepair(
 async function tryJob(
   session: Session,
   job: Job,
-  { endings, groups }: Progress,
+  endings: ReadonlyMap<Job, Ending>,
   options: RunOptions,
   impatient: RunOptions | null,
 ): Promise<Ending> {
@@ -65,12 +57,11 @@ async function tryJob(
   const isSpent = isAlone(job) && options.budget.remainingMs() <= 0;
   const blocked = isSpent ? [...endings.values()].find(({ how }) => how === 'blocked') : undefined;
   if (blocked !== undefined) return blocked;
-  const so = { done: groups.get(job) ?? 0, isRetry: endings.has(job) };
   const title = job.steps[0]?.title ?? '';
   try {
     if (impatient !== null && isAlone(job)) await waitForQuiet(session, awaited(job), title, impatient);
     const patience = isAlone(job) ? options : (impatient ?? options);
-    await runJob(session, job, so, patience, (done) => groups.set(job, done));
+    await runJob(session, job, patience);
     return { how: 'mended' };
   } catch (thrown) {
     return judge(session, thrown);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startProxy } from '../support/proxy.ts';
 import { createReadings, drift, expectLikeNew, mended, repair } from '../support/repair.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 import { until } from '../support/until.ts';
@@ -179,7 +180,9 @@ it('does not drop an index that somebody is building, and attaches it when he ha
   const [{ pid } = { pid: 0 }] = await builder<{ pid: number }[]>`select pg_backend_pid() as pid`;
   const building = builder.unsafe('create index concurrently theirs on readings_2026_02 (value)').execute();
   await until(async () => (await indexesOf('readings_2026_02')).includes('theirs invalid'));
-  const result = await repair(database, ['readings_2026_02', '--wait', '300ms']);
+  // Whoever is younger than --lock-timeout is not waited for.
+  const impatient = ['--lock-timeout', '60s', '--wait', '300ms'];
+  const result = await repair(database, ['readings_2026_02', ...impatient]);
   expect(result).toMatchObject({ exitCode: 5, changed: false });
   expect(result.error?.message).toContain(`pid ${pid}`);
   await writer`commit`;
@@ -190,4 +193,25 @@ it('does not drop an index that somebody is building, and attaches it when he ha
     'readings_2026_02_pkey valid',
     'theirs valid',
   ]);
+});
+
+it('clears away what a try of its own left before it tries again', async () => {
+  await database.sql.unsafe('create index readings_value on only readings (value)');
+  const writer = database.connect();
+  await writer.unsafe(
+    'begin; lock table readings_2026_02 in row exclusive mode; select pg_current_xact_id()',
+  );
+  const proxy = await startProxy(database.url, {
+    before: async ({ text }) => {
+      if (text.startsWith('drop index concurrently')) await writer`commit`;
+    },
+  });
+  // The role's own lock_timeout ends a build while it waits for writers.
+  const env = { PGOPTIONS: '-c lock_timeout=100ms' };
+  const result = await repair(proxy, ['readings_2026_02', '--lock-timeout', '60s'], { env });
+  await proxy.close();
+  expect(result).toMatchObject({ exitCode: 0, data: { mended: [{ name: 'readings_2026_02' }] } });
+  const builds = proxy.statements.filter((text) => text.startsWith('create index concurrently'));
+  expect(builds).toHaveLength(2);
+  expect((await indexesOf('readings_2026_02')).filter((line) => line.endsWith(' invalid'))).toEqual([]);
 });

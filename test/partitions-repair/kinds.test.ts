@@ -63,6 +63,14 @@ const CASES: readonly Case[] = [
     on: FEBRUARY,
   },
   {
+    what: 'a surplus privilege on the table beside one on a column',
+    happens: `grant update (value) on readings to OTHER;
+      grant update, update (value) on readings_2026_02 to OTHER`,
+    found: 'privileges of OTHER',
+    on: ALL,
+    undo: 'revoke update (value) on readings from OTHER',
+  },
+  {
     what: 'a privilege of the owner that was revoked',
     happens: 'revoke delete on readings_2026_02 from current_user',
     found: 'privileges of postgres',
@@ -117,7 +125,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: 'a policy that was altered',
-    happens: "alter policy named on readings_2026_02 using (note in ('a', 'c') and value between 1 and 2)",
+    happens: "alter policy named on readings_2026_02 using (value between 1 and 2 and note in ('a', 'c'))",
     found: 'policy named',
     on: FEBRUARY,
   },

@@ -67,7 +67,7 @@ export async function createReadings(database: TestDatabase, role: string): Prom
     create index readings_at_brin on readings using brin (at);
     create function stamp() returns trigger language plpgsql as 'begin return new; end';
     create trigger stamped before insert on readings for each row execute function stamp();
-    create policy named on readings using (note in ('a', 'b') and value between 1 and 2);
+    create policy named on readings using (value between 1 and 2 and note in ('a', 'b'));
     alter table readings enable row level security;
     create table readings_default partition of readings default;
     grant select on readings to ${role}`);
