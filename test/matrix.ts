@@ -27,13 +27,13 @@ const COMBINATIONS: readonly Combination[] = [
 const VITEST = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const LOGS = '.cache/matrix';
 
-/** Runs all tests once on one combination; the output goes to a log. */
-function runOne({ name, node, native }: Combination): boolean {
+/** Runs tests once on one combination, all of them or those of some files; the output goes to a log. */
+function runOne({ name, node, native }: Combination, files: readonly string[]): boolean {
   const log = join(LOGS, `${name}.log`);
   const output = openSync(log, 'w');
   const executable = node();
   const start = Date.now();
-  const { status } = spawnSync(executable, [VITEST, 'run', '--config', 'test/vitest.config.ts'], {
+  const { status } = spawnSync(executable, [VITEST, 'run', '--config', 'test/vitest.config.ts', ...files], {
     env: {
       ...process.env,
       // What a test starts as `node` shall be that Node, too.
@@ -48,12 +48,13 @@ function runOne({ name, node, native }: Combination): boolean {
   return status === 0;
 }
 
-const wanted = process.argv.slice(2);
+const files = process.argv.slice(2).filter((word) => word.includes('/'));
+const wanted = process.argv.slice(2).filter((word) => !word.includes('/'));
 const unknown = wanted.find((name) => !COMBINATIONS.some((combination) => combination.name === name));
 if (unknown !== undefined) {
   throw new Error(`There is no ${unknown}: ${COMBINATIONS.map(({ name }) => name).join(', ')}.`);
 }
 mkdirSync(LOGS, { recursive: true });
 const chosen = COMBINATIONS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-const failed = chosen.filter((combination) => !runOne(combination));
+const failed = chosen.filter((combination) => !runOne(combination, files));
 process.exitCode = failed.length === 0 ? 0 : 1;

@@ -9,5 +9,5 @@ select sensordb.refuse(
    select from pg_class c
      join pg_namespace n on n.oid = c.relnamespace
      join sensordb.detached_leaf d on d.leaf_oid = c.oid and d.leaf_name = c.relname
-    where c.oid = :'leaf_oid'::oid and n.nspname = :'schema' and c.relname = :'leaf' and not c.relispartition
+    where c.oid = :'leaf_oid'::oid and n.nspname = :'schema' and c.relname = :'leaf' and not exists (select from pg_inherits i where i.inhrelid = c.oid or i.inhparent = c.oid and c.relkind <> 'p')
       and d.id = :'record_id' and d.parent_oid = :'table_oid'::oid and d.state in ('detaching', 'detached'))

@@ -19,6 +19,8 @@ export interface Holder {
 
 /** A session or prepared transaction that holds, or queues for, a lock in the way of one of ours. */
 export interface Blocker extends Holder {
+  /** Which transaction holds or awaits it: visible to every role, unlike its age. */
+  readonly transaction: string;
   readonly relation: string;
   /** As pg_locks spells it. */
   readonly mode: string;
@@ -43,6 +45,7 @@ export async function findBlockers(
   const { rows } = await sql<Blocker>`
     select distinct on (l.virtualtransaction)
            l.pid,
+           l.virtualtransaction as transaction,
            coalesce(a.usename, p.owner) as "user",
            nullif(a.application_name, '') as application,
            case when p.gid is null then a.state else 'prepared as ' || p.gid end as state,

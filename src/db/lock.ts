@@ -179,7 +179,10 @@ async function poll(
   budget: LockBudget,
   attempt: () => Promise<boolean>,
 ): Promise<void> {
-  for (let attempts = 0; !(await attempt()); attempts += 1) {
+  for (let attempts = 0; ; attempts += 1) {
+    const start = performance.now();
+    if (await attempt()) return;
+    budget.spend(performance.now() - start);
     if (budget.remainingMs() <= 0) throw await heldByOther(session, target);
     await budget.pause(Math.min(backoff(attempts), budget.remainingMs() + 1), session.signal);
   }

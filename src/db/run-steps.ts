@@ -123,11 +123,13 @@ export async function waitForQuiet(
   title: string,
   options: RunOptions,
 ): Promise<void> {
+  const inTheWay = oldBlockers(options.budget.lockTimeoutMs);
   let nudged: readonly string[] = [];
   for (;;) {
-    const found = await reading(session, () => findBlockers(session.db, locks));
-    const blockers = found.filter((blocker) => !isYoung(blocker, options.budget.lockTimeoutMs));
+    const start = performance.now();
+    const blockers = inTheWay(await reading(session, () => findBlockers(session.db, locks)));
     if (blockers.length === 0) return;
+    options.budget.spend(performance.now() - start);
     if (options.budget.remainingMs() <= 0) throw budgetSpent(title, locks, blockers, undefined);
     tell(options, title, blockers);
     const others = blockers.filter(({ relation }) => !nudged.includes(relation));
@@ -136,9 +138,27 @@ export async function waitForQuiet(
   }
 }
 
-/** Tells whether a blocker's transaction will most likely have ended within one try of ours. */
-export function isYoung({ ageSeconds }: Blocker, lockTimeoutMs: number): boolean {
-  return ageSeconds !== null && ageSeconds * 1000 < lockTimeoutMs;
+/**
+ * Makes a filter that leaves out, of blockers that are looked at over and over, those whose transactions will most likely
+ * have ended within one try of ours.
+ *
+ * Only members of pg_read_all_stats see how old the transactions of other roles are. For the rest the age counts
+ * from the look at which a transaction was new; those of the first look may be of any age.
+ */
+export function oldBlockers(lockTimeoutMs: number): (found: readonly Blocker[]) => readonly Blocker[] {
+  const seen = new Map<string, number>();
+  let isFirst = true;
+  return (found) => {
+    const now = performance.now();
+    for (const { transaction } of found) {
+      if (!seen.has(transaction)) seen.set(transaction, isFirst ? Number.NEGATIVE_INFINITY : now);
+    }
+    isFirst = false;
+    return found.filter(({ transaction, ageSeconds }) => {
+      const ageMs = ageSeconds === null ? now - (seen.get(transaction) ?? now) : ageSeconds * 1000;
+      return ageMs >= lockTimeoutMs;
+    });
+  };
 }
 
 function tell(options: RunOptions, title: string, blockers: readonly Blocker[]): void {

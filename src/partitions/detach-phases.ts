@@ -9,7 +9,7 @@ import { gateSteps } from './gate.ts';
 import type { LeafFacts } from './leaf-facts.ts';
 import { type DetachTask, guard, moves, note, wholeLeaf } from './leaf-statements.ts';
 import type { Phase, Statement } from './leaf-work.ts';
-import { detachConcurrentlyLocks, detachLocks, type LockScene } from './locks.ts';
+import { detachConcurrentlyLocks, detachFinalizeLocks, detachLocks, type LockScene } from './locks.ts';
 
 /** How a leaf is detached: `briefly` locks the parent for a moment, where a DEFAULT partition forbids CONCURRENTLY. */
 export type DetachWay = 'concurrently' | 'briefly';
@@ -89,7 +89,7 @@ function concurrently(scene: DetachScene, leaf: LeafFacts, state: 'attached' | '
     state,
     concurrently: sqlStatement('partitions/detach_concurrently.sql', names),
     finalize: sqlStatement('partitions/detach_finalize.sql', names),
-    locks: detachConcurrentlyLocks(scene, leaf),
+    locks: state === 'attached' ? detachConcurrentlyLocks(scene, leaf) : detachFinalizeLocks(scene, leaf),
     timeoutMs,
   };
 }

@@ -2,7 +2,7 @@ import { busyError, refusedError } from '../cli/errors.ts';
 import { describeBlocker, findBlockers } from '../db/blockers.ts';
 import type { LockBudget, RunOptions } from '../db/budget.ts';
 import type { PartitionedTable } from '../db/catalog.ts';
-import { isYoung, sendAlone, underBudget } from '../db/run-steps.ts';
+import { oldBlockers, sendAlone, underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
@@ -97,11 +97,13 @@ async function refuseAnybody(
   { budget }: RunOptions,
 ): Promise<void> {
   const end = performance.now() + budget.lockTimeoutMs;
+  const inTheWay = oldBlockers(budget.lockTimeoutMs);
   for (;;) {
     const blockers = await reading(session, () => findBlockers(session.db, locks));
-    const blocker = blockers.find((one) => !isYoung(one, budget.lockTimeoutMs)) ?? blockers[0];
+    const [old] = inTheWay(blockers);
+    const blocker = old ?? blockers[0];
     if (blocker === undefined) return;
-    if (!isYoung(blocker, budget.lockTimeoutMs) || performance.now() >= end) {
+    if (old !== undefined || performance.now() >= end) {
       throw busyError('lock_budget_spent', `${title}: blocked by ${describeBlocker(blocker)}.`, {
         sqlstate: SQLSTATE.lockNotAvailable,
         object: leaf.relation,

@@ -49,8 +49,7 @@ function spell({ table, default: from, leaf, aside, columns }: Move) {
  */
 export function copyStatement(move: Move, blocks: Blocks | null): string {
   const { source, target, columns, ofSource, inPeriod, drainId } = spell(move);
-  const inBlocks =
-    blocks === null ? '' : ` and d.ctid >= '(${blocks.first},0)' and d.ctid < '(${blocks.last},0)'`;
+  const inBlocks = blocks === null ? '' : within('d.ctid', blocks);
   return `with source as materialized (
   select d.ctid as sensordb_source, d.xmin as sensordb_xmin, row_number() over () as sensordb_n, ${ofSource}
     from ${source} d where ${inPeriod}${inBlocks}
@@ -100,20 +99,27 @@ select ${drainId}, s.sensordb_source, s.sensordb_xmin, c.leaf
  * Rows that changed since stay for `tailStatement`: they are the ones that are most likely to change again, and whoever
  * wants to change a row that this deletes waits for the end of the transaction. What was noted is of no use afterwards.
  */
-export function moveStatement(move: Move): string {
+export function moveStatement(move: Move, blocks: Blocks | null): string {
   const { source, target, inPeriod, drainId } = spell(move);
+  const inBlocks = blocks === null ? '' : within('m.source', blocks);
   return `with gone as (
   delete from ${source} d using sensordb.drain_row m
-   where m.drain_id = ${drainId} and m.source = d.ctid and m.source_xmin = d.xmin and ${inPeriod}
+   where m.drain_id = ${drainId}${inBlocks} and m.source = d.ctid and m.source_xmin = d.xmin and ${inPeriod}${
+     blocks === null ? '' : within('d.ctid', blocks)
+   }
   returning m.leaf
 ), noted as (
-  delete from sensordb.drain_row m where m.drain_id = ${drainId} returning m.leaf
+  delete from sensordb.drain_row m where m.drain_id = ${drainId}${inBlocks} returning m.leaf
 ), removed as (
   delete from ${target} l
    where l.ctid = any (array(select n.leaf from noted n where not exists (select from gone g where g.leaf = n.leaf)))
   returning 1
 )
 select (select count(*) from gone)::float8 as moved, (select count(*) from removed)::float8 as removed`;
+}
+
+function within(column: string, { first, last }: Blocks): string {
+  return ` and ${column} >= '(${first},0)' and ${column} < '(${last},0)'`;
 }
 
 /** Moves the rest: rows that came or changed since they were copied; gives their number. */

@@ -32,9 +32,13 @@ export interface DrainSteps {
   readonly catchUp: readonly Step[];
   /** Null: none is needed. */
   readonly guard: GuardSteps | null;
-  /** What the last transaction does before it asks for a strong lock. */
-  readonly move: readonly Step[];
-  /** What it does while everybody waits. */
+  /** What the last transaction does: first its settings, */
+  readonly settings: readonly Step[];
+  /** then it moves the rows that did not change since they were copied; a run does so in pieces, */
+  readonly move: Step;
+  /** and, under a guard, all the others; */
+  readonly rest: readonly Step[];
+  /** then what it does while everybody waits. */
   readonly change: readonly Step[];
 }
 
@@ -115,7 +119,7 @@ function lastSteps(
   way: DrainWay,
   attachLocks: readonly StepLock[],
   shortTimeoutMs: number,
-): Pick<DrainSteps, 'move' | 'change'> {
+): Pick<DrainSteps, 'settings' | 'move' | 'rest' | 'change'> {
   const { table, leaf, aside } = move;
   const title = `Attach ${printable(leaf.name)} with the rows of its period`;
   const file = (name: string, values: Readonly<Record<string, string>>) =>
@@ -127,13 +131,13 @@ function lastSteps(
   const own = { schema: table.schema, leaf: leaf.name };
   const wholeAside = asideLock(move, 'ACCESS EXCLUSIVE');
   return {
-    move: [
+    settings: [
       ...settings(title),
       ...(way.asReplica ? [step(title, file('drain_replica_role.sql', {}), [])] : []),
-      step(title, moveStatement(move), moved),
-      // While the guard stands nothing can come in any more.
-      ...(way.guarded ? [tail, ...guard.validate.map((one) => ({ ...one, title, transaction: 1 }))] : []),
     ],
+    move: step(title, moveStatement(move, null), moved),
+    // While the guard stands nothing can come in any more.
+    rest: way.guarded ? [tail, ...guard.validate.map((one) => ({ ...one, title, transaction: 1 }))] : [],
     change: [
       ...keySteps(move, way.keys, title),
       step(title, file('lock_parent.sql', { parent_schema: table.schema, parent: table.name }), [

@@ -27,6 +27,7 @@ import {
   readQuarantine,
   runQuarantine,
 } from './quarantine.ts';
+import { requireQuarantine } from './quarantine-target.ts';
 import { type Partitions, readPartitions } from './read.ts';
 
 /** What is to be done with the rows of DEFAULT. */
@@ -51,6 +52,7 @@ export interface PreparedDrain {
 /** Reads and plans a drain: which rows go into which leaves, which stay, and by which SQL; changes nothing. */
 export async function prepareDrain(scene: Scene, request: DrainRequest): Promise<PreparedDrain> {
   const { session, table, now, run } = scene;
+  await requireQuarantine(session, table, request.quarantine);
   const partitions = await reading(session, () => readPartitions(session, table));
   const nothing = { table, partitions, moves: NO_MOVES, conflicts: [], left: [], quarantine: null };
   const { default: from } = partitions;

@@ -104,8 +104,8 @@ function asideTaken(table: PartitionedTable, { range }: DrainedLeaf, aside: stri
 /** Lists the steps of a period that a run would send, for `--dry-run`. */
 export function allSteps(prepared: PreparedMove): readonly (readonly Step[])[] {
   const { steps, unfinished } = prepared;
-  const { begin, copy, index, guard, move, change } = steps;
-  const last = [guard?.add ?? [], [...move, ...change]];
+  const { begin, copy, index, guard, settings, move, rest, change } = steps;
+  const last = [guard?.add ?? [], [...settings, move, ...rest, ...change]];
   if (unfinished === null) return [begin, copy, index, ...last];
   if (!unfinished.isIntact) {
     return [dropSteps(prepared.move.table.schema, unfinished), begin, copy, index, ...last];

@@ -97,7 +97,7 @@ export async function readSelected(
   const oids = leaves.map(({ oid }) => oid);
   const facts = await reading(session, async () => {
     const { rows } = await session.run<LeafFacts>(
-      `select c.oid, c.relkind::text as kind, c.relispartition as partition,
+      `select c.oid, c.relkind::text as kind, exists (select from pg_inherits i where i.inhrelid = c.oid) as partition,
               pg_get_expr(c.relpartbound, 0) as bound,
               pg_has_role(c.relowner, 'USAGE') or pg_has_role(n.nspowner, 'USAGE') as owned
          from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -42,12 +42,22 @@ function dropAttached(scene: LockScene, leaf: SelectedLeaf, gate: boolean): read
 function dropDetached(scene: LockScene, leaf: SelectedLeaf, gate: boolean): readonly Step[] {
   const { table } = scene;
   const place = placeOf(leaf);
+  const relation = relationOf(leaf);
+  // LOCK TABLE takes no foreign table (14 to 18): there only guard_dropped.sql sees that it was another one.
+  const lock = leaf.isForeign
+    ? []
+    : [step(place, 'lock_leaf.sql', nameOf(leaf), [{ relation, mode: 'ACCESS EXCLUSIVE' }])];
   return [
+    ...lock,
     step(place, 'guard_detached_leaf.sql', { ...identity(table, leaf), record_id: leaf.recordId ?? '' }),
     ...(gate ? gateSteps(table, leaf, 'drop', place) : []),
     note(table, leaf),
-    ...drop(leaf, dropDetachedLocks(scene, { oid: leaf.oid, relation: relationOf(leaf) })),
+    ...drop(leaf, dropDetachedLocks(scene, { oid: leaf.oid, relation })),
   ];
+}
+
+function nameOf({ schema, name }: SelectedLeaf): TemplateValues {
+  return { schema, leaf: name };
 }
 
 type Place = Pick<Step, 'title' | 'transaction'>;
@@ -66,7 +76,7 @@ function identity(table: PartitionedTable, { schema, name, oid }: SelectedLeaf):
 
 function drop(leaf: SelectedLeaf, locks: readonly StepLock[]): readonly Step[] {
   const place = placeOf(leaf);
-  const names = { schema: leaf.schema, leaf: leaf.name };
+  const names = nameOf(leaf);
   return [
     step(place, leaf.isForeign ? 'drop_foreign_leaf.sql' : 'drop_leaf.sql', names, locks),
     step(place, 'guard_dropped.sql', { ...names, leaf_oid: String(leaf.oid) }),

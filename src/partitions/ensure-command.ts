@@ -6,10 +6,11 @@ import { formatInstant, type Instant } from '../time/instant.ts';
 import { changePartitions, type Scene } from './change.ts';
 import { compare } from './coverage.ts';
 import { movesSteps } from './drain-moves.ts';
-import { type EnsureResult, type PreparedEnsure, prepareEnsure, runEnsure } from './ensure.ts';
+import { type PreparedEnsure, prepareEnsure } from './ensure.ts';
 import { type Conflict, type NewLeaf, runwayAfter } from './ensure-plan.ts';
 import { renderEnsure } from './ensure-render.ts';
 import { type EnsureOptions, parseEnsureRequest } from './ensure-request.ts';
+import { type EnsureResult, runEnsure } from './ensure-run.ts';
 import { guardWarning, leftGuardSteps } from './guard.ts';
 import { runwayData } from './runway.ts';
 

@@ -51,11 +51,17 @@ export function detachLocks(scene: LockScene, leaf: LockedLeaf): readonly StepLo
     ...wholeLeaf(scene, leaf),
     ...(relations.default === null ? [] : [lock('ACCESS EXCLUSIVE', relations.default.relation)]),
     ...farEndsOfDetach(scene),
+    ...searchedForRows(scene),
   ]);
 }
 
-/** DETACH … CONCURRENTLY, over all its phases, and DETACH … FINALIZE. */
+/** DETACH … CONCURRENTLY, over all its phases. */
 export function detachConcurrentlyLocks(scene: LockScene, leaf: LockedLeaf): readonly StepLock[] {
+  return strongestLocks([...detachFinalizeLocks(scene, leaf), ...searchedForRows(scene)]);
+}
+
+/** DETACH … FINALIZE: whether rows of the leaf are referenced was looked at when it began. */
+export function detachFinalizeLocks(scene: LockScene, leaf: LockedLeaf): readonly StepLock[] {
   return strongestLocks([
     lock('SHARE UPDATE EXCLUSIVE', scene.table.qualified),
     ...wholeLeaf(scene, leaf),
@@ -63,18 +69,20 @@ export function detachConcurrentlyLocks(scene: LockScene, leaf: LockedLeaf): rea
   ]);
 }
 
-/** The leaf's keys become its own, with triggers on the referenced tables; referencing tables are searched for its rows. */
+/** The leaf's keys become its own, with triggers on the referenced tables; those of the referencing tables leave it. */
 function farEndsOfDetach(scene: LockScene): readonly StepLock[] {
   const { referenced, referencing } = scene.relations;
   return [
-    ...referencing.flatMap(({ relation, below }) => [
-      lock('ACCESS EXCLUSIVE', relation),
-      ...below.map((name) => lock('ACCESS SHARE', name)),
-    ]),
+    ...referencing.map(({ relation }) => lock('ACCESS EXCLUSIVE', relation)),
     ...referenced
       .filter(({ isPartitioned }) => !(is14(scene) && isPartitioned))
       .flatMap((related) => withBelow(related, 'SHARE ROW EXCLUSIVE')),
   ];
+}
+
+/** The partitions of referencing tables, which are searched for rows that reference the leaf. */
+function searchedForRows({ relations }: LockScene): readonly StepLock[] {
+  return relations.referencing.flatMap(({ below }) => below.map((name) => lock('ACCESS SHARE', name)));
 }
 
 /** DROP TABLE of an attached leaf: nothing on the tables that its keys lead to, since the keys are the parent's. */

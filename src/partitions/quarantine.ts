@@ -11,6 +11,7 @@ import { parseTableName } from '../db/table-name.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { LeftRows } from './drain-plan.ts';
 import { insaneKinds, type Sane } from './drain-read.ts';
+import { countMoved, moveBatch } from './quarantine-batch.ts';
 import type { DefaultPartition } from './read.ts';
 
 /** The table that takes rows no partition should exist for. */
@@ -78,7 +79,7 @@ export function quarantineSteps(
 ), moved as (
   insert into ${target} (${names}) select ${names} from gone returning 1
 )
-select count(*)::float8 as moved from moved`;
+${countMoved(target)}`;
   return [
     { title, sql: 'set local row_security to off', transaction: 1, locks: [] },
     {
@@ -133,11 +134,7 @@ export async function runQuarantine(
   let total = 0;
   for (;;) {
     const moved = await underBudget(session, move[0]?.title ?? '', locks, options, () =>
-      inTransaction(session, { access: 'read write', lockTimeoutMs }, async () => {
-        let count = 0;
-        for (const { sql } of move) count += (await session.run<{ moved?: number }>(sql)).rows[0]?.moved ?? 0;
-        return count;
-      }),
+      inTransaction(session, { access: 'read write', lockTimeoutMs }, () => moveBatch(session, move)),
     );
     // A trigger may keep rows from being deleted: then there is an end to it all the same.
     if (moved === 0) return total;

@@ -49,7 +49,11 @@ export async function readRelations(
   const parent = String(table.oid);
   const { rows } = await sql<RelatedRow>`
     with recursive root (owner, kind, oid) as (
-      select 0::oid, 'referenced', c.confrelid from pg_constraint c where c.contype = 'f' and c.conrelid = ${parent}::oid
+      -- A key that leads to a partitioned table has entries for its partitions, too, below its own.
+      select 0::oid, 'referenced', c.confrelid
+        from pg_constraint c
+        left join pg_constraint u on u.oid = c.conparentid
+       where c.contype = 'f' and c.conrelid = ${parent}::oid and u.conrelid is distinct from c.conrelid
       union
       select 0::oid, 'referencing', c.conrelid
         from pg_constraint c

@@ -8,10 +8,12 @@ import { readPartitionedTable } from '../db/catalog.ts';
 import { reading } from '../db/transaction.ts';
 import { changePartitions, type Scene } from './change.ts';
 import type { Drift } from './drift.ts';
-import { type RepairResult, runRepair } from './repair.ts';
-import { type PreparedRepair, prepareRepair, requireRights } from './repair-prepare.ts';
+import { runRepair } from './repair.ts';
+import { type PreparedRepair, prepareRepair } from './repair-prepare.ts';
 import { renderRepair } from './repair-render.ts';
 import { parseRepairRequest, type RepairOptions, type RepairRequest } from './repair-request.ts';
+import type { RepairResult } from './repair-result.ts';
+import { requireRights, requireSafePath } from './repair-rights.ts';
 
 /** Runs `partitions repair`. */
 export async function repairCommand(
@@ -28,6 +30,7 @@ export async function repairCommand(
     logged: ['mended', 'refused', 'blocked'],
     prepare: async ({ session, table, run }) => {
       const prepared = await prepareRepair(session, table, request, run);
+      requireSafePath(session, prepared.jobs);
       await reading(session, () => requireRights(session, table, prepared.jobs));
       return prepared;
     },

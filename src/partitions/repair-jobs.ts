@@ -5,15 +5,25 @@ import type { Step, StepLock } from '../db/step.ts';
 import type { Drift, Finding, Member, Statement } from './drift.ts';
 import { splitOption } from './leaf-steps.ts';
 import type { IndexTemplate } from './leaf-template.ts';
-import { setIndexOption } from './repair-compare.ts';
+import { guarded, guardIndex } from './repair-guard.ts';
+import { setIndexOption } from './repair-options.ts';
 import type { IndexName } from './repair-read-indexes.ts';
+
+/** An index that is there. */
+export interface KnownIndex extends IndexName {
+  readonly oid: number;
+}
 
 /** A piece of work on one leaf: it succeeds or fails alone. */
 export interface Job {
   readonly member: Member;
   readonly drifts: readonly Drift[];
   readonly steps: readonly Step[];
-  /** The index that its first CREATE INDEX CONCURRENTLY leaves invalid when it is interrupted. */
+  /** What its first steps drop, one each. */
+  readonly drops: readonly KnownIndex[];
+  /** What its first step builds anew. */
+  readonly rebuilds: KnownIndex | null;
+  /** The index that its CREATE INDEX CONCURRENTLY leaves invalid when it is interrupted. */
   readonly builds: IndexName | null;
   /** What has to have succeeded before. */
   readonly needs: Job | null;
@@ -30,21 +40,31 @@ export interface ParentIndex extends IndexName {
 
 type Piece = readonly Statement[] | Statement;
 
-/** Makes a job of statements that stand alone, and of lists of them that share a transaction. */
+/** Makes a job of statements that stand alone, and of lists of them that share a transaction, which is guarded. */
 export function makeJob(
   member: Member,
   drifts: readonly Drift[],
   pieces: readonly Piece[],
-  more: Partial<Pick<Job, 'builds' | 'needs' | 'validates'>> = {},
+  more: Partial<Pick<Job, 'drops' | 'rebuilds' | 'builds' | 'needs' | 'validates'>> = {},
 ): Job {
   const title = `Repair ${printable(member.name)}`;
   let last = 0;
   const steps = pieces.flatMap((piece): readonly Step[] => {
     if ('sql' in piece) return [{ ...piece, title, transaction: null }];
     last += 1;
-    return piece.map((statement) => ({ ...statement, title, transaction: last }));
+    return guarded(member, piece).map((statement) => ({ ...statement, title, transaction: last }));
   });
-  return { member, drifts, steps, builds: null, needs: null, validates: null, ...more };
+  return {
+    member,
+    drifts,
+    steps,
+    drops: [],
+    rebuilds: null,
+    builds: null,
+    needs: null,
+    validates: null,
+    ...more,
+  };
 }
 
 /** Makes one job of all that an ALTER mends on a leaf: one transaction. */
@@ -142,15 +162,16 @@ export function attachIndex(child: IndexName, childRelation: string, parent: Par
 }
 
 /** Gives a leaf's index what its definition does not hold: storage parameters and the comment. */
-export function furnishIndex(index: IndexTemplate, name: IndexName): readonly Statement[] {
+export function furnishIndex(member: Member, index: IndexTemplate, name: IndexName): readonly Statement[] {
   const { schema } = name;
   const options = index.options.map((option) => setIndexOption(name, splitOption(option)));
-  if (index.comment === null) return options;
+  const guard = guardIndex(member, name);
+  if (index.comment === null) return options.length === 0 ? [] : [...options, guard];
   const comment = sqlStatement('partitions/comment_on_index.sql', {
     schema,
     index: name.name,
     comment: index.comment,
   });
   const relation = qualifiedName(schema, name.name);
-  return [...options, { sql: comment, locks: [{ relation, mode: 'SHARE UPDATE EXCLUSIVE' }] }];
+  return [...options, { sql: comment, locks: [{ relation, mode: 'SHARE UPDATE EXCLUSIVE' }] }, guard];
 }

@@ -1,31 +1,25 @@
 import type { PartitionedTable } from '../db/catalog.ts';
-import { sqlStatement } from '../db/sql-files.ts';
 import {
-  altered,
   DRIFT_KINDS,
   type Drift,
   type DriftKind,
   type Finding,
   groupBy,
   type Member,
-  onLeaf,
   type Refused,
-  refusing,
 } from './drift.ts';
 import type { LeafTemplate } from './leaf-template.ts';
-import {
-  compareIndexOptions,
-  compareOwner,
-  compareStorage,
-  compareTargets,
-  compareTriggers,
-} from './repair-compare.ts';
+import { compareOwner, compareTargets, compareTriggers } from './repair-compare.ts';
 import { compareGrants } from './repair-grants.ts';
-import { type IndexFacts, type IndexPlan, indexKey, planIndexes } from './repair-index-plan.ts';
+import { compareIdentity, type Planned } from './repair-identity.ts';
+import { planIndexes } from './repair-index-plan.ts';
+import type { IndexFacts, IndexPlan } from './repair-index-state.ts';
 import { alterJob, type Job } from './repair-jobs.ts';
+import { compareIndexOptions, compareStorage } from './repair-options.ts';
 import { compareRowSecurity } from './repair-policies.ts';
-import type { FoundGrant, PolicyFound, TargetFound, TriggerFound } from './repair-read.ts';
-import type { IdentityFound, IndexOptions } from './repair-read-indexes.ts';
+import type { FoundGrant, TargetFound } from './repair-read.ts';
+import type { IdentityFound, IndexOptions } from './repair-read-index-state.ts';
+import type { PolicyFound, TriggerFound } from './repair-read-rules.ts';
 
 /** All that the catalog says of the drift of a table's partitions. */
 export interface RepairFacts {
@@ -84,26 +78,27 @@ export function planRepair(facts: RepairFacts, kinds: ReadonlySet<DriftKind>): R
   const work = jobs.filter(isWanted);
   return {
     drifts: inOrder(facts, [
-      ...chosen.map(({ drift }) => drift),
-      ...work.filter((job) => indexPlan.jobs.includes(job)).flatMap(({ drifts }) => drifts),
+      ...chosen.map(({ member, drift }) => ({ oid: member.oid, drift })),
+      ...work
+        .filter((job) => indexPlan.jobs.includes(job))
+        .flatMap(({ member, drifts }) => drifts.map((drift) => ({ oid: member.oid, drift }))),
     ]),
     refused: chosen.flatMap(({ fix }) => (fix.how === 'refuse' ? [fix.refused] : [])),
     jobs: work,
   };
 }
 
-function inOrder({ members }: RepairFacts, drifts: readonly Drift[]): readonly Drift[] {
-  const place = new Map(members.map(({ name }, at) => [name, at]));
-  const rank = ({ name }: Drift): number => place.get(name) ?? -1;
-  return drifts.toSorted(
-    (a, b) => rank(a) - rank(b) || DRIFT_KINDS.indexOf(a.kind) - DRIFT_KINDS.indexOf(b.kind),
-  );
+/** A drift, and whose it is: names are unique within a schema only. */
+interface Owned {
+  readonly oid: number;
+  readonly drift: Drift;
 }
 
-interface Planned {
-  readonly finding: Finding;
-  /** What it has to wait for. */
-  readonly after: Job | null;
+function inOrder({ members }: RepairFacts, drifts: readonly Owned[]): readonly Drift[] {
+  const place = new Map(members.map(({ oid }, at) => [oid, at]));
+  const rank = ({ oid }: Owned): number => place.get(oid) ?? -1;
+  const kind = ({ drift }: Owned): number => DRIFT_KINDS.indexOf(drift.kind);
+  return drifts.toSorted((a, b) => rank(a) - rank(b) || kind(a) - kind(b)).map(({ drift }) => drift);
 }
 
 function comparer(facts: RepairFacts, kinds: ReadonlySet<DriftKind>, indexPlan: IndexPlan) {
@@ -145,49 +140,4 @@ function comparer(facts: RepairFacts, kinds: ReadonlySet<DriftKind>, indexPlan: 
         return [];
     }
   };
-}
-
-const IDENTITIES: Readonly<Record<string, { readonly word: string; readonly file: string }>> = {
-  d: { word: 'primary key', file: 'replica_identity_default.sql' },
-  n: { word: 'nothing', file: 'replica_identity_nothing.sql' },
-  f: { word: 'full', file: 'replica_identity_full.sql' },
-  i: { word: 'index', file: 'replica_identity_index.sql' },
-};
-
-function compareIdentity(
-  member: Member,
-  found: IdentityFound | undefined,
-  { replicaIdentity, indexes }: LeafTemplate,
-  { planned }: IndexPlan,
-): readonly Planned[] {
-  const root = indexes.find(({ isReplicaIdentity }) => isReplicaIdentity);
-  // The index that it named is gone: PostgreSQL then treats it as none.
-  if (found === undefined || (replicaIdentity === 'i' && root === undefined)) return [];
-  const byIndex = replicaIdentity === 'i' ? root : undefined;
-  const { word, file } = IDENTITIES[replicaIdentity] as { word: string; file: string };
-  const drift = {
-    kind: 'replica_identity',
-    what: 'replica identity',
-    expected: byIndex === undefined ? word : `index ${byIndex.name}`,
-    found: IDENTITIES[member.replicaIdentity]?.word ?? member.replicaIdentity,
-  } as const;
-  const target = { schema: member.schema, leaf: member.name };
-  const coming = byIndex === undefined ? undefined : planned.get(indexKey(member, byIndex.oid));
-  const index = coming?.name ?? found.index;
-  if (byIndex !== undefined && index === null) {
-    const finding = refusing(member, drift, {
-      reason: 'index_missing',
-      message: `${member.qualified} lacks the index that corresponds to ${byIndex.name}, its parent's replica identity.`,
-      hint: 'Repair its indexes, too.',
-    });
-    return [{ finding, after: null }];
-  }
-  const statement = {
-    sql: sqlStatement(
-      `partitions/${file}`,
-      byIndex === undefined ? target : { ...target, index: index ?? '' },
-    ),
-    locks: onLeaf(member, 'ACCESS EXCLUSIVE'),
-  };
-  return [{ finding: altered(member, drift, statement), after: coming?.job ?? null }];
 }

@@ -4,7 +4,7 @@ import { altered, type Finding, type Member, onLeaf, type Statement } from './dr
 import { policyStatement } from './leaf-steps.ts';
 import type { LeafTemplate, PolicyTemplate } from './leaf-template.ts';
 import { comparableTree } from './node-tree.ts';
-import type { PolicyFound } from './repair-read.ts';
+import type { PolicyFound } from './repair-read-rules.ts';
 
 /** Finds the policies of a leaf that are missing, different or surplus, and whether row security is in force as on its parent. */
 export function compareRowSecurity(

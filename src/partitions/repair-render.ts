@@ -1,8 +1,8 @@
 import type { Style } from '../cli/style.ts';
 import { drawTable, printable, tabSeparated } from '../cli/table.ts';
 import type { Drift } from './drift.ts';
-import type { RepairResult } from './repair.ts';
 import type { PreparedRepair } from './repair-prepare.ts';
+import type { RepairResult } from './repair-result.ts';
 
 /** Shows a run: a table and what is left on a terminal, tab-separated lines off it. */
 export async function renderRepair(

@@ -94,3 +94,34 @@ it('asks beside a transaction that is younger than one try, and keeps out of the
   await other`commit`;
   await other.end();
 });
+
+it('finds its moment on a busy table also for a role that sees the age of no transaction', async () => {
+  const role = `busy_${process.pid}`;
+  await database.sql.unsafe(`create table if not exists public.crowded (a int); create role ${role} login;
+    alter table public.crowded owner to ${role}; grant usage on schema public to ${role}`);
+  const signal = new AbortController().signal;
+  const url = `${database.url}&options=${encodeURIComponent(`-c role=${role}`)}`;
+  const owner = await connect(resolveConninfo({ url, env: {} }), { signal, onNotice: () => {} });
+  let done = false;
+  const writers = [1, 2].map(async () => {
+    const sql = database.connect();
+    await sql`set lock_timeout to '60s'`;
+    while (!done)
+      await sql.begin((tx) => tx`insert into crowded values (1)`.then(() => tx`select pg_sleep(0.02)`));
+    await sql.end();
+  });
+  const lock: Step = {
+    title: 'Lock',
+    sql: 'lock table public.crowded in access exclusive mode',
+    transaction: 1,
+    locks: [{ relation: 'public.crowded', mode: 'ACCESS EXCLUSIVE' }],
+  };
+  await runTransaction(owner, [lock], { budget: createBudget(1000, 60_000), onWait: () => {} }).finally(
+    () => {
+      done = true;
+    },
+  );
+  await Promise.all(writers);
+  await owner.close();
+  await database.sql.unsafe(`drop table crowded; drop owned by ${role}; drop role ${role}`);
+});

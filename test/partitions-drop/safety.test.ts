@@ -181,3 +181,37 @@ describe('a leaf that is replaced', () => {
     expect(await tables()).toContain('t_1');
   });
 });
+
+describe('a detached leaf', () => {
+  beforeEach(async () => {
+    const { exitCode } = await runJson(database, ['partitions', 'detach', 't_1', '-t', 't']);
+    expect(exitCode).toBe(0);
+  });
+
+  it('cannot be attached by others between the look at it and its drop', async () => {
+    const attempts: unknown[] = [];
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (!/^drop table/.test(text)) return;
+        const other = database.connect();
+        await other`set lock_timeout to '50ms'`;
+        const attach = `alter table t attach partition t_1 for values from ('2025-01-01Z') to ('2025-02-01Z')`;
+        attempts.push(await other.unsafe(attach).catch(({ code }) => code));
+      },
+    });
+    const { exitCode, data } = await runJson({ url: proxy.url }, [...DROP, 't_1']);
+    await proxy.close();
+    expect({ exitCode, dropped: data.dropped, attempts }).toEqual({
+      exitCode: 0,
+      dropped: ['t_1'],
+      attempts: ['55P03'],
+    });
+  });
+
+  it('that holds rows of another table by inheritance is not dropped', async () => {
+    await database.sql.unsafe('create table big (at timestamptz); alter table t_1 inherit big');
+    const { exitCode, data } = await drop('t_1');
+    expect([exitCode, data.dropped, data.refused[0].reason]).toEqual([6, [], 'changed']);
+    expect(await database.sql`select from big`).toHaveLength(1);
+  });
+});

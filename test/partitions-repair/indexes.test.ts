@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createReadings, drift, expectLikeNew, mended, repair } from '../support/repair.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { until } from '../support/until.ts';
 
 let template: TestDatabase;
 let database: TestDatabase;
@@ -166,4 +167,27 @@ it('makes the primary key of leaves of which one has the index for it', async ()
     { leaf: 'plain_2026_02', conname: 'plain_2026_02_pkey', attached: true },
   ]);
   await sql.unsafe("insert into plain values (1, '2026-01-02Z') on conflict (id, at) do nothing");
+});
+
+it('does not drop an index that somebody is building, and attaches it when he has', async () => {
+  await database.sql.unsafe('create index readings_value on only readings (value)');
+  const writer = database.connect();
+  await writer.unsafe(
+    'begin; lock table readings_2026_02 in row exclusive mode; select pg_current_xact_id()',
+  );
+  const builder = database.connect();
+  const [{ pid } = { pid: 0 }] = await builder<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  const building = builder.unsafe('create index concurrently theirs on readings_2026_02 (value)').execute();
+  await until(async () => (await indexesOf('readings_2026_02')).includes('theirs invalid'));
+  const result = await repair(database, ['readings_2026_02', '--wait', '300ms']);
+  expect(result).toMatchObject({ exitCode: 5, changed: false });
+  expect(result.error?.message).toContain(`pid ${pid}`);
+  await writer`commit`;
+  await building;
+  await mended(database);
+  expect(await indexesOf('readings_2026_02')).toEqual([
+    'readings_2026_02_at_idx valid',
+    'readings_2026_02_pkey valid',
+    'theirs valid',
+  ]);
 });

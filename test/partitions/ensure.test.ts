@@ -30,6 +30,7 @@ describe('the answer of ensure', () => {
         until: '2026-07-01T00:00:00Z',
         created: ['reading_2026_03', 'reading_2026_05', 'reading_2026_06'],
         existing: ['zulu'],
+        drained: [],
         conflicts: [],
         runwayUntil: '2026-07-01T00:00:00Z',
         runwayState: 'until',
