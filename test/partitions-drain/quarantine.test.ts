@@ -75,7 +75,7 @@ describe('a quarantine is a usage error, and every row stays', () => {
     expect(result.error?.message).toContain('note is missing');
   });
 
-  it('that is a leaf, a detached leaf, or another table of copies', async () => {
+  it('that is a leaf, or was one and is detached', async () => {
     await database.sql.unsafe(`drop table t_default;
       create table leaf partition of t for values from ('2025-01-01Z') to ('2025-02-01Z')`);
     expect(await quarantine('leaf')).toMatchObject({ exitCode: 2, error: { code: 'bad_quarantine' } });
