@@ -31,8 +31,11 @@ const drop = (...words: string[]) => runJson(database, [...WORDS, ...words]);
 async function whileHolding<T>(statement: string, work: (holder: Sql) => Promise<T>): Promise<T> {
   const holder = database.connect();
   await holder.unsafe(`begin; ${statement}`);
-  // Older than one try may wait: those are waited for without queueing.
-  await holder.unsafe('select pg_sleep(0.15)');
+  await until('he is older than one try may wait: only then he is waited for without queueing', async () => {
+    const [row] = await holder`select clock_timestamp() - xact_start > interval '150 ms' as is
+      from pg_stat_activity where pid = pg_backend_pid()`;
+    return row?.is === true;
+  });
   try {
     return await work(holder);
   } finally {
@@ -157,19 +160,41 @@ it('holds up no reader of the leaf while it waits for the parent', async () => {
 });
 
 it('a reader that comes and goes is outwaited', async () => {
+  let looks = 0;
   let isOver = false;
+  const proxy = await startProxy(database.url, {
+    before: ({ text }) => {
+      // How it looks who is in its way.
+      if (text.includes('pg_prepared_xacts')) looks += 1;
+    },
+  });
   const reader = database.connect();
-  const reading = (async () => {
-    while (!isOver) {
-      await reader.unsafe('begin; select from t; select pg_sleep(0.4); commit');
-      await new Promise((resolve) => setTimeout(resolve, 100));
+  const comeAndGo = async () => {
+    for (let left = 3; left > 0 && !isOver; left = (await leavesLeft()).length) {
+      await reader.unsafe('begin; select from t');
+      const before = looks;
+      const there = await leavesLeft();
+      await until('it has found him in its way twice', () => isOver || looks >= before + 2);
+      await reader.unsafe('commit');
+      await until('it has dropped a leaf', async () => isOver || (await leavesLeft()).length < there.length);
     }
-  })();
-  const result = await drop('--wait', '60s');
-  isOver = true;
+  };
+  await reader.unsafe('begin; select from t');
+  const running = runJson({ url: proxy.url }, [...WORDS, '--wait', '60s']).finally(() => {
+    isOver = true;
+  });
+  await until('it has found him in its way', () => looks >= 2);
+  await reader.unsafe('commit');
+  const reading = comeAndGo();
+  const result = await running;
   await reading;
+  await proxy.close();
   expect(result).toMatchObject({ exitCode: 0, data: { dropped: ['t_1', 't_2', 't_3'] } });
 });
+
+async function leavesLeft() {
+  return await database.sql`select from pg_class where relname in ('t_1', 't_2', 't_3')`;
+}
 
 it('two runs at once drop every leaf once', async () => {
   const results = await Promise.all([drop(), drop()]);

@@ -7,7 +7,8 @@ import { createDatabase, type TestDatabase } from '../support/server.ts';
 
 /** How often each pair runs; more by hand, to hunt for what is rare. */
 const ROUNDS = Number(process.env.PAIRS_ROUNDS ?? 1);
-const SEED = Number(process.env.PAIRS_SEED ?? Date.now() % 1_000_000);
+/** By how much one is later than the other follows from it; another one by hand, too. */
+const SEED = Number(process.env.PAIRS_SEED ?? 1);
 
 const TABLES = ['sensors_sensorreading', 'other'] as const;
 

@@ -1,11 +1,10 @@
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allTables } from '../support/leaf-facts.ts';
-import { type PassingStatement, startProxy } from '../support/proxy.ts';
+import { startProxy } from '../support/proxy.ts';
 import { createReadings, drift, repair } from '../support/repair.ts';
 import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
-import { until } from '../support/until.ts';
 
 let template: TestDatabase;
 let database: TestDatabase;
@@ -15,136 +14,14 @@ beforeAll(async () => {
   await template.leave();
 });
 beforeEach(async () => {
-  database = await copy();
+  database = await createDatabase({ template: template.name });
 });
 afterEach(() => database.drop());
 afterAll(() => template.drop());
 
-const copy = () => createDatabase({ template: template.name });
-
-/** One of each: what an ALTER mends, an index to build, one for a constraint, and leftovers of interrupted builds. */
-async function letDrift({ sql, connect }: Pick<TestDatabase, 'sql' | 'connect'>): Promise<void> {
-  const writer = connect();
-  const builder = connect();
-  await builder.unsafe("set statement_timeout = '50ms'");
-  for (const [statement, leaf] of [
-    ['create index concurrently left_over on readings_2026_02 (value)', 'readings_2026_02'],
-    ['create index concurrently attached on readings_2026_01 (value)', 'readings_2026_01'],
-    ['reindex index concurrently readings_2026_03_at_idx', 'readings_2026_03'],
-  ] as const) {
-    await hold(writer, leaf);
-    await expect(builder.unsafe(statement)).rejects.toMatchObject({ code: '57014' });
-    await writer`rollback`;
-  }
-  await sql.unsafe(`create index readings_value on only readings (value);
-    alter index readings_value attach partition attached;
-    create index readings_2026_03_value on readings_2026_03 (value);
-    alter table only readings add constraint readings_one unique (device_id, id, at);
-    alter table only readings replica identity using index readings_pkey;
-    alter table only readings alter column value set statistics 5;
-    alter table readings_2026_02 disable trigger stamped`);
-}
-
 /** Opens a transaction that writes to a leaf. */
 async function hold(sql: Sql, leaf: string, mode = 'row exclusive'): Promise<void> {
   await sql.unsafe(`begin; lock table ${leaf} in ${mode} mode; select pg_current_xact_id()`);
-}
-
-const writes = /^(create|alter|drop|reindex|commit)/;
-
-describe('a run that is disturbed is made good by the next one', { timeout: 120_000 }, () => {
-  it('wherever the connection breaks', async () => {
-    await letDrift(database);
-    const proxy = await startProxy(database.url);
-    expect(await repair(proxy)).toMatchObject({ exitCode: 0, error: null });
-    await proxy.close();
-    const state = await stateOf(database);
-    const chosen = oneOfEachKind(proxy.statements);
-    expect(chosen.length).toBeGreaterThan(10);
-    for (const [index, text] of chosen) {
-      const where = `cut at ${index + 1}: ${text.slice(0, 60)}`;
-      const before = proxy.statements[index - 1];
-      let last = '';
-      const other = await copy();
-      await letDrift(other);
-      // By their texts: how often a wait looks around, and so their number, is another each time.
-      const disturb = ({ text: passing, cut }: PassingStatement) => {
-        const isIt = passing === text && (text !== 'commit' || last === before);
-        last = passing;
-        if (!isIt) return;
-        cut();
-      };
-      const when = text === 'commit' ? 'after' : 'before';
-      const disturbed = await startProxy(other.url, { [when]: disturb });
-      expect([1, 4], where).toContain((await repair(disturbed)).exitCode);
-      await disturbed.close();
-      const { exitCode, error } = await repair(other);
-      expect({ exitCode, error }, where).toEqual({ exitCode: 0, error: null });
-      expect(await stateOf(other), where).toEqual(state);
-      await other.drop();
-    }
-  });
-
-  it.each([
-    ['create index concurrently readings_2026_02', 'readings_2026_02'],
-    ['reindex index concurrently public.attached', 'readings_2026_01'],
-    ['drop index concurrently public.readings_2026_03', 'readings_2026_03'],
-  ])('while %s waits for a writer', async (start, leaf) => {
-    await letDrift(database);
-    const writer = database.connect();
-    let isHeld = false;
-    const proxy = await startProxy(database.url, {
-      before: async ({ text, backendPid }) => {
-        if (isHeld || !text.startsWith(start)) return;
-        isHeld = true;
-        await hold(writer, leaf);
-        void until(() => waits(backendPid)).then(
-          () => database.sql`select pg_terminate_backend(${backendPid})`,
-        );
-      },
-    });
-    expect([1, 4]).toContain((await repair(proxy)).exitCode);
-    await proxy.close();
-    await writer`rollback`;
-    expect(await repair(database)).toMatchObject({ exitCode: 0, error: null });
-    expect(await drift(database)).toEqual([]);
-    const [row] = await database.sql`select count(*)::int as n from pg_index where not indisvalid`;
-    expect(row).toEqual({ n: 0 });
-  });
-});
-
-/** What the tables are; of the indexes of a table none comes first. */
-async function stateOf({ sql }: TestDatabase) {
-  const tables = await allTables(sql);
-  return Object.entries(tables).map(([name, facts]) => ({
-    name,
-    ...facts,
-    indexes: facts.indexes.map((index) => JSON.stringify(index)).toSorted(),
-  }));
-}
-
-async function waits(pid: number): Promise<boolean> {
-  const [row] =
-    await database.sql`select exists (select from pg_locks where pid = ${pid} and not granted) as waits`;
-  return row?.waits;
-}
-
-/** Chooses one statement of each kind, by its first words; a COMMIT by those of what it commits. */
-function oneOfEachKind(statements: readonly string[]): readonly (readonly [number, string])[] {
-  const kinds = new Map<string, readonly [number, string]>();
-  const start = (text = '') =>
-    text
-      .split(/\s+/)
-      .slice(0, 3)
-      .join(' ')
-      .replace(/_20\S+|_default\S*/, '');
-  for (const [index, text] of statements.entries()) {
-    if (!writes.test(text)) continue;
-    const kind = text === 'commit' ? `commit of ${start(statements[index - 1])}` : start(text);
-    if (/^commit of (?:select|with|--|update|\s)/.test(kind)) continue; // Of reads, and of the run log's end.
-    if (!kinds.has(kind)) kinds.set(kind, [index, text]);
-  }
-  return [...kinds.values()];
 }
 
 describe('beside somebody who holds a leaf', () => {
