@@ -195,6 +195,9 @@ async function cleanUp(
 ): Promise<void> {
   const guard = leftGuardSteps(partitions.default);
   if (guard.length > 0) await runTransaction(session, guard, run);
-  await runTransaction(session, giveUpGoneSteps(table.qualified), run);
+  // Where there is nothing to drain, sensordb's own tables may not have been made.
+  if (moves.moves.length + moves.abandoned.length > 0) {
+    await runTransaction(session, giveUpGoneSteps(table.qualified), run);
+  }
   for (const unfinished of moves.abandoned) await dropUnfinished(session, table.schema, unfinished, run);
 }

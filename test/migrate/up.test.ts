@@ -82,7 +82,7 @@ describe('migrate up', () => {
     expect(json().changed).toBe(false);
     expect(json().data.applied).toEqual(ALL);
     const { steps } = json().data;
-    expect(new Set(steps.map(({ transaction }: { transaction: number }) => transaction)).size).toBe(8);
+    expect(new Set(steps.map(({ transaction }: { transaction: number }) => transaction)).size).toBe(9);
     expect(Object.keys(steps[0])).toEqual(['title', 'sql', 'transaction', 'locks']);
     expect(await database.sql`select from pg_namespace where nspname = 'sensordb'`).toHaveLength(0);
     for (const { sql } of steps) await database.sql.unsafe(sql);
@@ -98,7 +98,7 @@ describe('migrate up', () => {
     expect(exitCode).toBe(0);
     expect(json()).toMatchObject({ changed: false, data: { applied: [], stateUpdated: true } });
     expect(await tables()).toEqual([]);
-    expect(await tables('sensordb')).toEqual(['detached_leaf', 'migration', 'run_log']);
+    expect(await tables('sensordb')).toEqual(['detached_leaf', 'drain', 'drain_row', 'migration', 'run_log']);
   });
 
   it.each(['we.ird "schema"', 'UPPER', "it's", '100% %s $1 \\ :x'])('works in schema %j', async (schema) => {
