@@ -68,12 +68,12 @@ export async function runTasks(
   const begun = new Map<LeafTask, number>();
   const left = new Map<LeafTask, readonly Warning[]>();
   let changed = false;
-  const attempt = async (task: LeafTask, allowed: RunOptions): Promise<TryResult> => {
+  const attempt = async (task: LeafTask, allowed: RunOptions, isFirst: boolean): Promise<TryResult> => {
     onTask(task);
     const phaseOptions = {
       ...allowed,
       patienceMs: Math.min(PATIENCE_MS, options.budget.remainingMs()),
-      strict: allowed !== options,
+      strict: isFirst,
     };
     try {
       await runFirst(session, table, task, begun, phaseOptions);

@@ -12,15 +12,23 @@ export type TryResult = 'done' | 'refused' | 'blocked';
 export async function inRounds<Leaf>(
   leaves: readonly Leaf[],
   options: RunOptions,
-  attempt: (leaf: Leaf, options: RunOptions) => Promise<TryResult>,
+  attempt: (leaf: Leaf, options: RunOptions, isFirst: boolean) => Promise<TryResult>,
 ): Promise<void> {
   const blocked: Leaf[] = [];
   for (const leaf of leaves) {
-    if ((await attempt(leaf, withoutWaiting(options))) === 'blocked') blocked.push(leaf);
+    if ((await attempt(leaf, withoutWaiting(options), true)) === 'blocked') blocked.push(leaf);
   }
-  for (const leaf of blocked) {
-    if (options.budget.remainingMs() > 0) await attempt(leaf, options);
+  for (const [at, leaf] of blocked.entries()) {
+    if (options.budget.remainingMs() > 0) await attempt(leaf, withShare(options, blocked.length - at), false);
   }
+}
+
+/** What was in the way of a leaf for a moment is gone by its turn: one that is held for ever must not spend its time, too. */
+function withShare(options: RunOptions, leaves: number): RunOptions {
+  const { budget } = options;
+  const total = budget.remainingMs();
+  const others = total - total / leaves;
+  return { ...options, budget: { ...budget, remainingMs: () => Math.max(0, budget.remainingMs() - others) } };
 }
 
 function withoutWaiting(options: RunOptions): RunOptions {

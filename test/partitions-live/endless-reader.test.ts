@@ -120,7 +120,7 @@ describe('beside a reader that never ends', () => {
       });
       bystander = startBystander(database.connect());
       const { words, key } = COMMANDS[command];
-      const run = () => runJson(database, ['partitions', ...words, '--wait', '400ms'], { now: NOW });
+      const run = () => runJson(database, ['partitions', ...words, '--wait', '1s'], { now: NOW });
 
       const result = await run();
       expect(namesOf(result.data[key]), JSON.stringify(result)).toEqual(done);
