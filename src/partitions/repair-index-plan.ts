@@ -78,7 +78,11 @@ function completeLeaf(state: IndexState, place: Place): void {
 
 function build(state: IndexState, place: Place, leftovers: readonly LooseIndex[]): void {
   const { member, index, template, parent, needs } = place;
-  for (const { oid } of leftovers) state.used.add(oid);
+  for (const { oid, schema, name } of leftovers) {
+    state.used.add(oid);
+    // It is dropped before the new one is built, which may well be called the same.
+    state.taken.get(schema)?.delete(name);
+  }
   const made: IndexName = { schema: member.schema, name: newName(state, place) };
   const constraint = template.constraintType === null ? [] : [addConstraint(member, template, made)];
   const pieces = [

@@ -152,6 +152,15 @@ it('makes the primary key of leaves of which one has the index for it', async ()
     create unique index there on plain_2026_01 (id, at);
     alter table only plain add primary key (id, at);
     alter table only plain replica identity using index plain_pkey`);
+  const writer = database.connect();
+  await writer.unsafe('begin; lock table plain_2026_02 in row exclusive mode; select pg_current_xact_id()');
+  const { exitCode, data } = await repair(database, ['-t', 'plain', 'plain_2026_02', '--wait', '300ms']);
+  expect(exitCode).toBe(5);
+  expect(data.blocked.map(({ what }: { what: string }) => what).toSorted()).toEqual([
+    'index plain_pkey',
+    'replica identity',
+  ]);
+  await writer`rollback`;
   expect(await mended(database, ['-t', 'plain'])).toEqual(
     [
       'plain_2026_01: replica identity',
@@ -181,8 +190,15 @@ it('does not drop an index that somebody is building, and attaches it when he ha
   const building = builder.unsafe('create index concurrently theirs on readings_2026_02 (value)').execute();
   await until(async () => (await indexesOf('readings_2026_02')).includes('theirs invalid'));
   // Whoever is younger than --lock-timeout is not waited for.
-  const impatient = ['--lock-timeout', '60s', '--wait', '300ms'];
-  const result = await repair(database, ['readings_2026_02', ...impatient]);
+  const impatient = ['--lock-timeout', '60s', '--wait', '500ms'];
+  const proxy = await startProxy(database.url, {
+    before: async ({ text }) => {
+      // DROP INDEX would wait for the build, and then drop what it made.
+      if (text.startsWith('drop index')) await writer`commit`;
+    },
+  });
+  const result = await repair(proxy, ['readings_2026_02', ...impatient]);
+  await proxy.close();
   expect(result).toMatchObject({ exitCode: 5, changed: false });
   expect(result.error?.message).toContain(`pid ${pid}`);
   await writer`commit`;

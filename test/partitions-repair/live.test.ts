@@ -83,6 +83,21 @@ describe('beside somebody who holds a leaf', () => {
   });
 });
 
+it('begins no build that it could not wait for', async () => {
+  await database.sql.unsafe('create index readings_value on only readings (value)');
+  const reader = database.connect();
+  await reader.unsafe('begin isolation level repeatable read; select from device');
+  const result = await repair(database, ['--wait', '500ms']);
+  expect(result.exitCode).toBe(5);
+  expect(result.data.blocked).toHaveLength(4);
+  const invalid =
+    await database.sql`select from pg_index where not indisvalid and indrelid <> 'readings'::regclass`;
+  expect(invalid).toHaveLength(1);
+  await reader`commit`;
+  expect((await repair(database)).data.mended).toHaveLength(4);
+  expect(await drift(database)).toEqual([]);
+});
+
 describe('a role that may not', () => {
   let role: TestRole;
   beforeEach(async () => {
