@@ -68,7 +68,6 @@ describe('the question before leaves are dropped', () => {
 
   it.each([
     ['n', 'n\n', 6],
-    ['Ctrl-C', '\u0003', 130],
     ['Ctrl-D', '\u0004', 6],
   ])('ends at %s, with nothing dropped', async (_what, typed, status) => {
     expect(() => onTerminal(DROP, {}, 120, typed)).toThrow(expect.objectContaining({ status }));
