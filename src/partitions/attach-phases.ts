@@ -82,7 +82,7 @@ export function attachPhases(
       locks: [{ relation: leaf.relation, mode: 'SHARE UPDATE EXCLUSIVE' as const }],
     })),
     ...leaf.exclusions.map((constraint) => ({
-      sql: sqlStatement('partitions/drop_exclusion.sql', {
+      sql: sqlStatement('partitions/drop_constraint.sql', {
         schema: homeSchema,
         leaf: leaf.name,
         constraint,
@@ -99,10 +99,10 @@ export function attachPhases(
     // All of this goes by name: a table that had got the name since the first guard is let go again.
     guard(scene, { ...leaf, schema: homeSchema, bound: null }, 'attached'),
     {
-      sql: sqlStatement('partitions/drop_check.sql', {
+      sql: sqlStatement('partitions/drop_constraint.sql', {
         schema: homeSchema,
         leaf: leaf.name,
-        check: checkName,
+        constraint: checkName,
       }),
       locks: wholeLeaf(leaf, 'ACCESS EXCLUSIVE'),
     },

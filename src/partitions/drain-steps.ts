@@ -159,7 +159,7 @@ function lastSteps(
           ...way.keys.map(({ references }) => ({ relation: references, mode: 'ACCESS EXCLUSIVE' as const })),
         ]),
       ),
-      step(title, file('drain_drop_check.sql', { ...own, constraint: CHECK }), wholeAside),
+      step(title, file('drop_constraint.sql', { ...own, constraint: CHECK }), wholeAside),
       ...(way.guarded ? guard.drop.map((one) => ({ ...one, title, transaction: 1 })) : []),
     ],
   };
