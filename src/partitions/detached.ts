@@ -79,9 +79,11 @@ export async function readDetached(
       join pg_namespace n on n.oid = c.relnamespace
       left join pg_inherits i on i.inhrelid = c.oid
       left join lateral (
-        -- DETACH CONCURRENTLY chooses the name itself: until it is noted, the CHECK is the one that was not there before.
+        -- DETACH CONCURRENTLY chooses the name itself: until it is noted, the CHECK is the one that was not there before. One
+        -- that is not about the key alone is somebody else's, whatever its name.
         select o.conname, o.convalidated from pg_constraint o
          where o.conrelid = c.oid and o.contype = 'c'
+           and o.conkey = array(select a.attnum from pg_attribute a where a.attrelid = c.oid and a.attname = ${table.key})
            and (o.conname = d.check_name or d.check_name is null and o.conname <> all (d.own_checks))
          order by o.oid limit 1) k on true
      where d.parent_oid = ${String(table.oid)}::oid and d.state in ('detaching', 'detached')

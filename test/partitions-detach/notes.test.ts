@@ -76,3 +76,19 @@ it('attach tells apart two leaves of one name in two schemas', async () => {
   expect(run).toMatchObject({ exitCode: 3, data: { attached: ['same'] } });
   expect(run.data.conflicts).toMatchObject([{ name: 'same', reason: 'columns_differ' }]);
 });
+
+it.each([
+  ['beside DEFAULT', 'create table readings_default partition of readings default'],
+  ['without DEFAULT', ''],
+])('a CHECK that somebody put in the place of ours stays his, %s', async (_name, prepare) => {
+  database = await readings(prepare);
+  expect((await detach(database, [OLD])).exitCode).toBe(0);
+  const [ours] = await database.sql`select check_name as name from sensordb.detached_leaf`;
+  await database.sql.unsafe(`alter table ${OLD} drop constraint ${ours?.name},
+    add constraint ${ours?.name} check (id is not null)`);
+  expect((await attach(database, [OLD])).exitCode).toBe(0);
+  const checks =
+    await database.sql`select conname as name, pg_get_constraintdef(oid) as text from pg_constraint
+    where conrelid = ${OLD}::regclass and contype = 'c'`;
+  expect([...checks]).toEqual([{ name: ours?.name, text: 'CHECK ((id IS NOT NULL))' }]);
+});
