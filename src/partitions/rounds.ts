@@ -4,7 +4,7 @@ import type { RunOptions } from '../db/budget.ts';
 export type TryResult = 'done' | 'refused' | 'blocked';
 
 /**
- * Works on leaves one by one: first on all that nobody is in the way of, then on the others, waiting for each as far as the
+ * Works on leaves one by one: first on all that nobody is in the way of, then on the others, in turns, waiting as far as the
  * budget goes.
  *
  * One reader of one leaf would otherwise spend the whole budget before the next leaf has its turn.
@@ -14,12 +14,20 @@ export async function inRounds<Leaf>(
   options: RunOptions,
   attempt: (leaf: Leaf, options: RunOptions, isFirst: boolean) => Promise<TryResult>,
 ): Promise<void> {
-  const blocked: Leaf[] = [];
+  let blocked: Leaf[] = [];
   for (const leaf of leaves) {
     if ((await attempt(leaf, withoutWaiting(options), true)) === 'blocked') blocked.push(leaf);
   }
-  for (const [at, leaf] of blocked.entries()) {
-    if (options.budget.remainingMs() > 0) await attempt(leaf, withShare(options, blocked.length - at), false);
+  while (blocked.length > 0 && options.budget.remainingMs() > 0) {
+    const waiting = blocked;
+    const before = options.budget.remainingMs();
+    blocked = [];
+    for (const [at, leaf] of waiting.entries()) {
+      const allowed = withShare(options, waiting.length - at);
+      if ((await attempt(leaf, allowed, false)) === 'blocked') blocked.push(leaf);
+    }
+    // What is blocked without anybody to wait for would go round for ever.
+    if (blocked.length === waiting.length && options.budget.remainingMs() === before) return;
   }
 }
 
