@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CliResult, runCli, spawnCli } from '../support/cli.ts';
+import { runCli, spawnCli } from '../support/cli.ts';
+import { expectHonest, phaseOf } from '../support/kills.ts';
 import { liveDatabase, NOW, relations } from '../support/live.ts';
 import { type PassingStatement, type StatementProxy, startProxy } from '../support/proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
@@ -67,34 +68,6 @@ async function throughProxy(
   });
   await work(proxy);
   await proxy.close();
-}
-
-/** Where a run is when it is disturbed: at its work, at writing its end into the run log, or past it. */
-function phaseOf(statements: readonly string[], index: number): 'work' | 'log' | 'end' {
-  const logEnd = statements.findLastIndex((text) =>
-    text.startsWith('update "sensordb"."run_log" set "finished_at"'),
-  );
-  // Its transaction begins with two statements more, and ends with a commit.
-  if (index > logEnd + 1) return 'end';
-  return index < logEnd - 2 ? 'work' : 'log';
-}
-
-function expectHonest(result: CliResult, phase: 'work' | 'log' | 'end', where: string): void {
-  if (phase === 'end') return; // What is lost on the way out, when all is done, is no failure.
-  const { exitCode, stdout, stderr, json } = result;
-  if (phase === 'log') {
-    expect(json(), where).toMatchObject({ ok: true, changed: true });
-    expect(
-      json().warnings.map(({ code }) => code),
-      where,
-    ).toContain('run_log_not_written');
-    return;
-  }
-  expect([1, 4], where).toContain(exitCode);
-  expect(stderr, where).not.toMatch(/\bat .*:\d+:\d+/);
-  expect(stdout.trim().split('\n'), where).toHaveLength(1);
-  expect(json(), where).toMatchObject({ ok: false, schemaVersion: 1 });
-  expect(json().error?.code, where).toMatch(/^(connection_lost|server_unreachable|login_refused)$/);
 }
 
 async function expectRecovery(scene: Scene, state: unknown, where: string): Promise<void> {

@@ -103,15 +103,20 @@ function isOfRun(text: string): boolean {
   return !text.includes('waitstart');
 }
 
-// What was made anew has another OID.
-const spell = (text: string): string => text.replaceAll(/\d+/g, 'N');
-
-function chooseSpots(statements: readonly string[], { kindWords, among }: KillScene): readonly Spot[] {
+/** Tells where a run is at one of its statements: at its work, at writing its end into the run log, or past it. */
+export function phaseOf(statements: readonly string[], at: number): RunPhase {
   const logEnd = statements.findLastIndex((text) =>
     text.startsWith('update "sensordb"."run_log" set "finished_at"'),
   );
   // Its transaction begins with two statements more, and ends with a commit.
-  const phaseOf = (at: number): RunPhase => (at > logEnd + 1 ? 'end' : at < logEnd - 2 ? 'work' : 'log');
+  if (at > logEnd + 1) return 'end';
+  return at < logEnd - 2 ? 'work' : 'log';
+}
+
+// What was made anew has another OID.
+const spell = (text: string): string => text.replaceAll(/\d+/g, 'N');
+
+function chooseSpots(statements: readonly string[], { kindWords, among }: KillScene): readonly Spot[] {
   const kindOf = (text = ''): string =>
     text
       .replaceAll(/^--.*$/gm, '')
@@ -126,7 +131,7 @@ function chooseSpots(statements: readonly string[], { kindWords, among }: KillSc
     seen.set(spell(text), occurrence);
     const kind = text === 'commit' ? `commit of ${kindOf(statements[at - 1])}` : kindOf(text);
     if (!kinds.has(kind) && (among === undefined || among.test(text))) {
-      kinds.set(kind, { text, occurrence, phase: phaseOf(at) });
+      kinds.set(kind, { text, occurrence, phase: phaseOf(statements, at) });
     }
   }
   return [...kinds.values()];
@@ -153,7 +158,8 @@ async function disturb(
   expect(seen, `${text} came by`).toBeGreaterThanOrEqual(occurrence);
 }
 
-function expectHonest(result: CliResult, phase: RunPhase, where: string): void {
+/** Expects a run that was disturbed to say so: by its exit code, or by a warning when all but the log was done. */
+export function expectHonest(result: CliResult, phase: RunPhase, where: string): void {
   if (phase === 'end') return; // What is lost on the way out, when all is done, is no failure.
   const { exitCode, stdout, stderr, json } = result;
   if (phase === 'log') {
