@@ -1,15 +1,14 @@
 import type { Context } from '../cli/context.ts';
 import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
 import type { Outcome } from '../cli/output.ts';
-import { printable } from '../cli/table.ts';
 import { type PreparedAttach, prepareAttach } from './attach.ts';
 import { type AttachOptions, parseAttachRequest } from './attach-request.ts';
 import { changePartitions, type Scene } from './change.ts';
 import { renderDetach } from './detach-render.ts';
 import type { Refusal } from './gate.ts';
 import { type Failure, worstFailure } from './leaf-failures.ts';
-import { runTasks, type TaskResult } from './leaf-tasks.ts';
-import { stepsOf } from './leaf-work.ts';
+import type { TaskResult } from './leaf-tasks.ts';
+import { foreseen, notesOf, workOf, workOff } from './task-command.ts';
 
 /** Runs `partitions attach`. */
 export async function attachCommand(
@@ -31,34 +30,18 @@ export async function attachCommand(
 }
 
 async function carryOut(prepared: PreparedAttach, scene: Scene): Promise<Outcome> {
-  const { session, table, run, update } = scene;
-  let count = 0;
-  const result = await runTasks(session, table, prepared.tasks, run, ({ leaf }) => {
-    count += 1;
-    update(`Attaching ${leaf.name} (${count} of ${prepared.tasks.length})`);
-  });
-  return outcomeOf(prepared, result, scene);
+  return outcomeOf(prepared, await workOff(prepared.tasks, 'Attaching', scene), scene);
 }
 
 function preview(prepared: PreparedAttach, scene: Scene) {
   const { tasks, conflicts, partitions, warnings } = prepared;
   const byDefault = partitions.default === null || tasks.length === 0 ? [] : [partitions.default.oid];
   return {
-    work: tasks.map(({ first, rest }) => stepsOf([...first, ...rest])),
-    outcome: outcomeOf(
-      prepared,
-      { done: tasks, failed: [], error: null, changed: false, warnings: [] },
-      scene,
-    ),
-    notes: [...warnings.map(({ message }) => `-- ${printable(message)}\n`), ...conflicts.map(noteOf)].join(
-      '',
-    ),
+    work: workOf(tasks),
+    outcome: outcomeOf(prepared, foreseen(tasks), scene),
+    notes: notesOf(warnings, 'conflict', conflicts),
     concerns: [...tasks.map(({ leaf }) => leaf.oid), ...byDefault],
   };
-}
-
-function noteOf({ name, message, hint }: Refusal): string {
-  return `-- conflict: ${printable(name)}: ${printable(message)}\n--   ${printable(hint)}\n`;
 }
 
 function outcomeOf(prepared: PreparedAttach, result: TaskResult, { table, warnings }: Scene): Outcome {

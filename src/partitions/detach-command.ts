@@ -1,16 +1,14 @@
 import type { Context } from '../cli/context.ts';
 import { EXIT, type ExitCode, worstExitCode } from '../cli/exit-codes.ts';
 import type { Outcome } from '../cli/output.ts';
-import { printable } from '../cli/table.ts';
 import { changePartitions, type Scene } from './change.ts';
 import { compare } from './coverage.ts';
 import { type PreparedDetach, prepareDetach } from './detach.ts';
 import { renderDetach } from './detach-render.ts';
 import { type DetachOptions, parseDetachRequest } from './detach-request.ts';
-import type { Refusal } from './gate.ts';
 import { type Failure, refusedByPlan, worstFailure } from './leaf-failures.ts';
-import { type LeafTask, runTasks, type TaskResult } from './leaf-tasks.ts';
-import { stepsOf } from './leaf-work.ts';
+import type { LeafTask, TaskResult } from './leaf-tasks.ts';
+import { foreseen, notesOf, workOf, workOff } from './task-command.ts';
 
 /** Runs `partitions detach`. */
 export async function detachCommand(
@@ -32,31 +30,17 @@ export async function detachCommand(
 }
 
 async function carryOut(prepared: PreparedDetach, scene: Scene): Promise<Outcome> {
-  const { session, table, run, update } = scene;
-  let count = 0;
-  const result = await runTasks(session, table, prepared.tasks, run, ({ leaf }) => {
-    count += 1;
-    update(`Detaching ${leaf.name} (${count} of ${prepared.tasks.length})`);
-  });
-  return outcomeOf(prepared, result, scene);
+  return outcomeOf(prepared, await workOff(prepared.tasks, 'Detaching', scene), scene);
 }
 
 function preview(prepared: PreparedDetach, scene: Scene) {
   const { tasks, refused, warnings } = prepared;
   return {
-    work: tasks.map(({ first, rest }) => stepsOf([...first, ...rest])),
-    outcome: outcomeOf(
-      prepared,
-      { done: tasks, failed: [], error: null, changed: false, warnings: [] },
-      scene,
-    ),
-    notes: [...warnings.map(({ message }) => `-- ${printable(message)}\n`), ...refused.map(noteOf)].join(''),
+    work: workOf(tasks),
+    outcome: outcomeOf(prepared, foreseen(tasks), scene),
+    notes: notesOf(warnings, 'refused', refused),
     concerns: tasks.map(({ leaf }) => leaf.oid),
   };
-}
-
-function noteOf({ name, message, hint }: Refusal): string {
-  return `-- refused: ${printable(name)}: ${printable(message)}\n--   ${printable(hint)}\n`;
 }
 
 /** In the order of the lower bounds: what an interrupted run had begun is done before the rest. */
