@@ -1,4 +1,3 @@
-import { askYesOrNo } from '../cli/ask.ts';
 import type { Context } from '../cli/context.ts';
 import { stepsAsData, stepsAsScript } from '../cli/dry-run.ts';
 import { budgetOf, type ChangeOptions, type GlobalOptions } from '../cli/options.ts';
@@ -134,7 +133,10 @@ async function agree<Prepared>(
   if (confirm === undefined) return { prepared: null, declined: null };
   try {
     const [prepared, scene] = await show(async (shown) => [await prepare(shown, null), shown] as const);
-    const declined = await confirm(prepared, scene, (question) => askYesOrNo(context, question));
+    const declined = await confirm(prepared, scene, async (question) => {
+      const { askYesOrNo } = await import('../cli/ask.ts');
+      return await askYesOrNo(context, question);
+    });
     return { prepared, declined: declined === null ? null : await record.decline(declined) };
   } catch (thrown) {
     await record.fail(thrown);
