@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { declareAggregates } from './aggregates/command.ts';
 import type { Context } from './cli/context.ts';
 import { declareHelp } from './cli/help.ts';
 import type { Invoke } from './cli/invoke.ts';
@@ -40,6 +41,8 @@ export function buildProgram(context: Context, invoke: Invoke, runCommand: RunCo
   addGlobalOptions(program);
   program.commandsGroup('Partitions:');
   declarePartitions(program, invoke);
+  program.commandsGroup('Aggregates:');
+  declareAggregates(program, invoke);
   program.commandsGroup('Schema:');
   declareMigrate(program, invoke);
   program.commandsGroup('Help:');

@@ -4,17 +4,17 @@ import type { Run } from './open.ts';
 import type { Connection, Session } from './session.ts';
 
 /**
- * What a run excludes others from: the partitions of one table, or the migrations of the database.
+ * What a run excludes others from: the partitions of one table, its aggregates, or the migrations of the database.
  *
  * Advisory locks are per database. The key has two int4 halves; the second is the table's OID, so that the lock
  * survives a rename.
  */
 export type LockTarget =
-  | { readonly kind: 'table'; readonly oid: number; readonly name: string }
+  | { readonly kind: 'table' | 'aggregates'; readonly oid: number; readonly name: string }
   | { readonly kind: 'migrations' };
 
 // "SDB" in ASCII and a number: pg_locks shows them as classid.
-const CLASS_ID = { migrations: 0x53444201, table: 0x53444202 } as const;
+const CLASS_ID = { migrations: 0x53444201, table: 0x53444202, aggregates: 0x53444203 } as const;
 
 /** The classid in pg_locks of the lock that a run holds on a table. */
 export const TABLE_LOCK_CLASS = CLASS_ID.table;
@@ -26,11 +26,11 @@ interface Key {
 }
 
 function keyOf(target: LockTarget): Key {
-  return { classId: CLASS_ID[target.kind], objectId: target.kind === 'table' ? target.oid | 0 : 0 };
+  return { classId: CLASS_ID[target.kind], objectId: target.kind === 'migrations' ? 0 : target.oid | 0 };
 }
 
 function subject(target: LockTarget): string {
-  return target.kind === 'table' ? target.name : 'the migrations of this database';
+  return target.kind === 'migrations' ? 'the migrations of this database' : target.name;
 }
 
 /**

@@ -1,0 +1,3 @@
+-- Takes note of partitions that came, went, or were changed behind the triggers' back. Lock: none but on schema sensordb. May run
+-- in a transaction.
+select * from sensordb.settle_leaves(:'source')

@@ -1,0 +1,91 @@
+import type { Context } from '../cli/context.ts';
+import { budgetOf, type ChangeOptions, type GlobalOptions } from '../cli/options.ts';
+import type { Outcome, Warning } from '../cli/output.ts';
+import { startProgress } from '../cli/progress.ts';
+import { withSession } from '../cli/with-session.ts';
+import { withLock } from '../db/lock.ts';
+import { reading } from '../db/transaction.ts';
+import { requireWritable } from '../db/writable.ts';
+import { recordRun } from '../migrate/logged.ts';
+import { currentHour } from './hours.ts';
+import type { RefreshScene } from './refresh.ts';
+import { readSource } from './source.ts';
+
+/** The options of every command that changes aggregates. */
+export interface ChangeAggregatesOptions extends GlobalOptions, ChangeOptions {
+  readonly table: string;
+}
+
+/** A command that changes aggregates. */
+interface Change {
+  /** `aggregates refresh` */
+  readonly command: string;
+  /** What was asked, for the run log. */
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /** The keys of the outcome's data that the run log keeps. */
+  readonly logged: readonly string[];
+  readonly carryOut: (scene: RefreshScene, warnings: readonly Warning[]) => Promise<Outcome>;
+  /** Shows what a run would do; takes no lock and writes nothing. */
+  readonly preview: (scene: RefreshScene, warnings: readonly Warning[]) => Promise<Outcome>;
+}
+
+/**
+ * Runs a command that changes the aggregates of a table: connection, table, lock, run log.
+ *
+ * The lock is one of its own, beside that on the partitions: a backfill of hours must not keep cron from making leaves.
+ */
+export async function changeAggregates(
+  context: Context,
+  options: ChangeAggregatesOptions,
+  change: Change,
+): Promise<Outcome> {
+  const budget = budgetOf(options);
+  return await withSession(context, options, async ({ session, warnings }) => {
+    requireWritable(session);
+    const source = await reading(session, () => readSource(session, options.table));
+    const { table } = source;
+    const startedAt = context.now();
+    const progress = await startProgress(`Reading the aggregates of ${table.name}`, options, context);
+    const { update } = progress;
+    const run = { budget, onWait: update };
+    const facts = {
+      session,
+      source,
+      run,
+      hour: currentHour(startedAt, session),
+      update,
+      begin: async () => {},
+    };
+    try {
+      if (options.dryRun === true) return await change.preview(facts, warnings);
+      const start = {
+        command: change.command,
+        table: { schema: table.schema, name: table.name },
+        arguments: { table: options.table, ...change.arguments },
+        startedAt,
+        toolVersion: context.version,
+      };
+      const record = recordRun(session, start, run, change.logged);
+      let began: Promise<void> | null = null;
+      const begin = async (): Promise<void> => {
+        began ??= record.begin();
+        await began;
+      };
+      try {
+        const target = {
+          kind: 'aggregates',
+          oid: table.oid,
+          name: `the aggregates of ${table.qualified}`,
+        } as const;
+        return await withLock(session, target, budget, async (locked) =>
+          record.end(await change.carryOut({ ...facts, session: locked, begin }, warnings)),
+        );
+      } catch (thrown) {
+        await record.fail(thrown);
+        throw thrown;
+      }
+    } finally {
+      progress.stop();
+    }
+  });
+}

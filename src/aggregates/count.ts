@@ -1,0 +1,97 @@
+import { quoteLiteral } from '../db/quote.ts';
+import type { Session } from '../db/session.ts';
+import { sqlStatement } from '../db/sql-files.ts';
+import { isServerError } from '../db/sqlstate.ts';
+import type { Source } from './source.ts';
+
+/** What counting came to: device-hours counted, rows of the aggregates written and removed. */
+export interface Counted {
+  readonly counted: number;
+  readonly written: number;
+  readonly removed: number;
+}
+
+export const NOTHING: Counted = { counted: 0, written: 0, removed: 0 };
+
+/** Adds up what several pieces came to. */
+export function sum(a: Counted, b: Counted): Counted {
+  return {
+    counted: a.counted + b.counted,
+    written: a.written + b.written,
+    removed: a.removed + b.removed,
+  };
+}
+
+/** A range of whole hours as PostgreSQL spells its ends, both inclusive: `infinity` is an instant that a reading can have. */
+export interface Span {
+  readonly lower: string;
+  readonly last: string;
+}
+
+const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
+
+/** Makes the statement that counts a range anew; `moments` is the aggregate of sensordb that sums. */
+export function countRange(source: Source, { lower, last }: Span, moments: Moments): string {
+  return sqlStatement('aggregates/count_range.sql', {
+    ...names(source),
+    moments,
+    lower,
+    last,
+    // date_bin passes infinite instants through, whatever the origin; the origin itself must be finite (22008).
+    origin: lower === '-infinity' ? '2000-01-01 00:00:00+00' : lower,
+  });
+}
+
+/** Which aggregate sums: `moments` fails where sums overflow, `moments_or_nan` is many times slower. */
+type Moments = 'moments' | 'moments_or_nan';
+
+/** A device and an hour, as PostgreSQL spells them. */
+export interface DeviceHour {
+  readonly device_id: string;
+  readonly hour: string;
+}
+
+/** Makes the statement that counts single device-hours of a range anew. */
+export function countHours(
+  source: Source,
+  hours: readonly DeviceHour[],
+  { lower, last }: Span,
+  moments: Moments,
+): string {
+  return sqlStatement('aggregates/count_hours.sql', {
+    ...names(source),
+    moments,
+    lower,
+    last,
+    devices: `{${hours.map(({ device_id }) => device_id).join()}}`,
+    hours: `{${hours.map(({ hour }) => JSON.stringify(hour)).join()}}`,
+  });
+}
+
+function names({ table, aggregates }: Source) {
+  return { schema: table.schema, table: table.name, aggregates };
+}
+
+/**
+ * Sends a counting statement in the transaction that is open; where a sum overflows, it is sent again in the way that stores NaN.
+ */
+export async function count(session: Session, statement: (moments: Moments) => string): Promise<Counted> {
+  await session.run('savepoint counting');
+  try {
+    return await send(session, statement('moments'));
+  } catch (thrown) {
+    if (!isServerError(thrown) || thrown.code !== NUMERIC_VALUE_OUT_OF_RANGE) throw thrown;
+    await session.run('rollback to savepoint counting');
+    return await send(session, statement('moments_or_nan'));
+  }
+}
+
+async function send(session: Session, text: string): Promise<Counted> {
+  const { rows } = await session.run<Counted>(text);
+  return rows[0] ?? NOTHING;
+}
+
+/** Sets what the sorts and hashes of this transaction may take, in megabytes. */
+export function workMemory(megabytes: number): string {
+  return `set local work_mem to ${quoteLiteral(`${megabytes}MB`)}`;
+}
