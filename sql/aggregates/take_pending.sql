@@ -1,11 +1,12 @@
--- Takes a pending range off the list, with the single changes that it contains; they are counted in the same transaction.
--- Lock: none but on schema sensordb. Runs in a transaction.
+-- Takes a pending range off the list, with the single changes that it contains; they are counted in the same transaction. Who finds
+-- nothing to take has been forestalled by another run. Lock: none but on schema sensordb. Runs in a transaction.
 with taken as (
-  delete from sensordb.aggregate_pending p where p.id = :'id' returning p.source_id, p.lower_bound, p.upper_bound
+  delete from sensordb.aggregate_pending p
+   where p.source_id = :'source' and p.lower_bound = :'lower' and p.upper_bound = :'upper'
+  returning p.source_id, p.lower_bound, p.upper_bound
 ),
 logged as (
   delete from sensordb.aggregate_change c using taken t
    where c.source_id = t.source_id and c.hour >= t.lower_bound and (c.hour < t.upper_bound or t.upper_bound = 'infinity')
-  returning 1
 )
-select (select count(*)::int from taken) as taken, (select count(*)::int from logged) as logged
+select count(*)::int as taken from taken

@@ -9,10 +9,11 @@ import { type Counted, count, countHours, countRange, type DeviceHour, NOTHING, 
 import { counting } from './counting.ts';
 import { formatHour, toInstant } from './hours.ts';
 import { groupByLeaf, openSpans, readLeaves } from './leaves.ts';
-import { countPending, listPending } from './pending.ts';
+import { listPending } from './pending.ts';
 import { gateName, isSetUp, setupSteps } from './setup.ts';
 import type { Source } from './source.ts';
 import { readSourceState, type SourceState } from './state.ts';
+import { workOffPieces } from './work.ts';
 
 /** How a refresh is run. */
 export interface RefreshScene {
@@ -125,20 +126,13 @@ export async function advance(
   return heldBackBy;
 }
 
-async function countAllPending(
-  { session, source, run, begin, update }: RefreshScene,
-  id: string,
-  cleanUntilHour: number,
-): Promise<Counted> {
-  const pieces = await listPending(session, source, { id, cleanUntil: toInstant(cleanUntilHour) }, run);
+async function countAllPending(scene: RefreshScene, id: string, cleanUntilHour: number): Promise<Counted> {
+  const { session, source, run, begin } = scene;
+  const wanted = { id, cleanUntil: toInstant(cleanUntilHour), range: null };
+  const pieces = await listPending(session, source, wanted, run);
   if (pieces.length === 0) return NOTHING;
   await begin();
-  let total = NOTHING;
-  for (const [at, piece] of pieces.entries()) {
-    update(`Counting ${source.table.name}: range ${at + 1} of ${pieces.length}`);
-    total = sum(total, await countPending(session, source, piece, run));
-  }
-  return total;
+  return await workOffPieces(scene, id, pieces, { jobs: 1, reasonToWait: async () => null });
 }
 
 interface TakenRow extends DeviceHour {
@@ -175,7 +169,7 @@ export async function countChanges(
 }
 
 /** Counts all from an hour on: what is written there stands in no log. */
-async function countOpen({ session, source, run }: RefreshScene, hour: number): Promise<Counted> {
+export async function countOpen({ session, source, run }: RefreshScene, hour: number): Promise<Counted> {
   const from = formatHour(hour);
   const { isEmpty, leaves } = await reading(session, async () => ({
     isEmpty: await nothingFrom(session, source, from),

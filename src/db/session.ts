@@ -88,6 +88,22 @@ export function uninterrupted(session: Session): Session {
   };
 }
 
+/** Gives the same session, but one whose statements another signal cancels. */
+export function cancelledBy(session: Session, signal: AbortSignal): Session {
+  const run: Run = (text, parameters, options) => session.run(text, parameters, { signal, ...options });
+  return { ...session, run, db: createKysely<Database>(run), signal };
+}
+
+/**
+ * Opens another connection to work beside a session, under its lock; the signal cancels its statements.
+ *
+ * It has a transaction of its own; whoever opened it closes it.
+ */
+export async function openWorker(session: Session, signal: AbortSignal): Promise<Session> {
+  const connection = await session.openAnother(signal);
+  return cancelledBy({ ...session, ...connection, backendPid: 0 }, signal);
+}
+
 // Every name is qualified: this is the one query that runs under the role's own search_path, which may be hostile.
 const SERVER_FACTS = `
   select pg_catalog.pg_backend_pid() as "backendPid",

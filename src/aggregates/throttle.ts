@@ -1,0 +1,84 @@
+import { sql } from 'kysely';
+import { failure } from '../cli/errors.ts';
+import { describeHolder } from '../db/blockers.ts';
+import type { Session } from '../db/session.ts';
+import { reading } from '../db/transaction.ts';
+import type { BackfillRequest } from './backfill-request.ts';
+import type { Source } from './source.ts';
+
+interface Load {
+  /** Of the replica that lags most, in seconds; null: there is none, or none that lags. */
+  readonly lagSeconds: number | null;
+  /** There are replicas whose lag this role may not see. */
+  readonly lagHidden: boolean;
+  /** Bytes of WAL since the server was made. */
+  readonly wal: number;
+  /** An autovacuum of the tables that prevents wraparound. */
+  readonly vacuumPid: number | null;
+}
+
+/**
+ * Makes the function that says why a backfill should wait: a replica that lags, too much WAL, or an autovacuum that prevents
+ * wraparound, which must not be kept from its work.
+ */
+export function createThrottle(
+  source: Source,
+  { maxLagSeconds, maxWalRate }: Pick<BackfillRequest, 'maxLagSeconds' | 'maxWalRate'>,
+  clock: () => number = () => performance.now(),
+): (session: Session) => Promise<string | null> {
+  const start: { wal: number; at: number } = { wal: Number.NaN, at: 0 };
+  return async (session) => {
+    const load = await reading(session, () => readLoad(session, source));
+    if (Number.isNaN(start.wal)) Object.assign(start, { wal: load.wal, at: clock() });
+    if (load.vacuumPid !== null) {
+      const who = {
+        pid: load.vacuumPid,
+        user: null,
+        application: null,
+        state: null,
+        query: null,
+        ageSeconds: null,
+      };
+      return describeHolder(who, ` prevents wraparound on ${source.table.qualified} or its aggregates`);
+    }
+    if (maxLagSeconds !== null) {
+      if (load.lagHidden) throw lagHidden(session);
+      if ((load.lagSeconds ?? 0) > maxLagSeconds)
+        return `a replica lags ${Math.round(load.lagSeconds ?? 0)} s`;
+    }
+    if (maxWalRate === null) return null;
+    const seconds = (clock() - start.at) / 1000;
+    const wal = load.wal - start.wal;
+    return wal > maxWalRate * seconds
+      ? `${Math.round(wal / 1024 ** 2)} MB of WAL in ${Math.round(seconds)} s`
+      : null;
+  };
+}
+
+async function readLoad(session: Session, { table, aggregatesQualified }: Source): Promise<Load> {
+  // The lags and queries of others are shown to members of pg_monitor; the table that a vacuum works on to everybody (14 to 18).
+  const { rows } = await sql<Load>`
+    with recursive tree (oid) as (
+      select ${String(table.oid)}::oid
+      union all
+      select i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid
+    )
+    select (select max(extract(epoch from greatest(r.write_lag, r.flush_lag, r.replay_lag)))::float8
+              from pg_stat_replication r) as "lagSeconds",
+           exists (select from pg_stat_replication r where r.state is null) as "lagHidden",
+           pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as wal,
+           (select v.pid from pg_stat_progress_vacuum v
+             join pg_locks l on l.pid = v.pid and l.locktype = 'relation' and l.mode = 'ShareUpdateExclusiveLock'
+             left join pg_stat_activity a on a.pid = v.pid
+             where v.datname = current_database() and a.query like '%(to prevent wraparound)'
+               and l.relation in (select oid from tree union all select ${aggregatesQualified}::regclass::oid)
+             limit 1) as "vacuumPid"`.execute(session.db);
+  return rows[0] as Load;
+}
+
+function lagHidden({ server }: Session): Error {
+  return failure('lag_hidden', `Role ${server.user} may not see how far the replicas lag.`, {
+    object: 'pg_stat_replication',
+    hint: `Have a superuser run GRANT pg_monitor TO ${server.user}, or leave --max-lag out.`,
+  });
+}
