@@ -6,7 +6,6 @@ create table sensordb.aggregate_source (
   gate regclass not null,
   clean_until timestamptz not null,
   set_up_at timestamptz not null default clock_timestamp(),
-  refreshed_at timestamptz,
   check (date_trunc('hour', clean_until at time zone 'UTC') = clean_until at time zone 'UTC')
 );
 

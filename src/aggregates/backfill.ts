@@ -3,17 +3,14 @@ import { sqlStatement } from '../db/sql-files.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { BEGINNING, END, formatBound, type Instant } from '../time/instant.ts';
 import type { BackfillRequest } from './backfill-request.ts';
+import { countChanges } from './changes.ts';
 import { type Counted, NOTHING, sum } from './count.ts';
 import { toInstant } from './hours.ts';
+import { countOpen } from './open-hours.ts';
 import { listPending } from './pending.ts';
-import {
-  advance,
-  countChanges,
-  countOpen,
-  makeReady,
-  type RefreshResult,
-  type RefreshScene,
-} from './refresh.ts';
+import { advance, makeReady } from './ready.ts';
+import type { RefreshResult } from './refresh.ts';
+import type { CountingScene } from './scene.ts';
 import { createThrottle } from './throttle.ts';
 import { workOffPieces } from './work.ts';
 
@@ -28,7 +25,7 @@ export interface BackfillResult extends RefreshResult {
  * What is done is off the list, so that a run that was stopped or killed is carried on by the next. Without a range it leaves the
  * aggregates as a refresh does: up to date with all that was committed when it began.
  */
-export async function backfill(scene: RefreshScene, request: BackfillRequest): Promise<BackfillResult> {
+export async function backfill(scene: CountingScene, request: BackfillRequest): Promise<BackfillResult> {
   const { session, source, run, hour, begin } = scene;
   const state = await makeReady(scene);
   const heldBackBy = await advance(scene, state);
@@ -46,12 +43,12 @@ export async function backfill(scene: RefreshScene, request: BackfillRequest): P
   const facts = { setUp: state.setUp, cleanUntilHour, heldBackBy, pieces: pieces.length };
   if (request.range !== null) return { ...total, ...facts, skipped: 0 };
   const changes = await countChanges(scene, state.id);
-  const open = await countOpen(scene, cleanUntilHour);
+  const open = await countOpen(scene, { id: state.id, hour: cleanUntilHour });
   return { ...sum(sum(total, changes), open), ...facts, skipped: changes.skipped };
 }
 
 async function recount(
-  { session, run, begin }: RefreshScene,
+  { session, run, begin }: CountingScene,
   id: string,
   { range }: BackfillRequest,
 ): Promise<void> {

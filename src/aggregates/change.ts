@@ -8,7 +8,7 @@ import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { recordRun } from '../migrate/logged.ts';
 import { currentHour } from './hours.ts';
-import type { RefreshScene } from './refresh.ts';
+import type { CountingScene } from './scene.ts';
 import { readSource } from './source.ts';
 
 /** The options of every command that changes aggregates. */
@@ -24,9 +24,9 @@ interface Change {
   readonly arguments: Readonly<Record<string, unknown>>;
   /** The keys of the outcome's data that the run log keeps. */
   readonly logged: readonly string[];
-  readonly carryOut: (scene: RefreshScene, warnings: readonly Warning[]) => Promise<Outcome>;
+  readonly carryOut: (scene: CountingScene, warnings: readonly Warning[]) => Promise<Outcome>;
   /** Shows what a run would do; takes no lock and writes nothing. */
-  readonly preview: (scene: RefreshScene, warnings: readonly Warning[]) => Promise<Outcome>;
+  readonly preview: (scene: CountingScene, warnings: readonly Warning[]) => Promise<Outcome>;
 }
 
 /**

@@ -10,28 +10,31 @@ import type { Source } from './source.ts';
 class LeafLeft extends Error {}
 
 /**
- * Runs a transaction that counts readings, so that no leaf can leave the table unseen meanwhile.
+ * Runs a transaction that counts readings, so that no leaf leaves the table unseen: its hours would be taken for empty ones, and
+ * their aggregates erased.
  *
- * ACCESS SHARE on the table holds off DETACH and DROP, which want ACCESS EXCLUSIVE. DETACH CONCURRENTLY it does not hold off
- * (14 to 18): a leaf that is leaving is not seen by later statements any more. So the leaves are read at the beginning and at
- * the end; were one gone, its aggregates would have been taken for those of an empty hour.
+ * What has left before is noted first, which freezes its hours. ACCESS SHARE on the table then holds off DETACH and DROP, which
+ * want ACCESS EXCLUSIVE. DETACH CONCURRENTLY it does not hold off (14 to 18): a leaf that is leaving is not seen by later
+ * statements any more, so the leaves are read again at the end.
  */
 export async function counting<T>(
   session: Session,
-  { table }: Source,
+  source: Source,
+  id: string,
   options: RunOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  const lock = sqlStatement('aggregates/lock_table.sql', { schema: table.schema, table: table.name });
+  const { table } = source;
   const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' } as const];
   const { lockTimeoutMs } = options.budget;
   const attempt = () =>
     inTransaction(session, { access: 'read write', lockTimeoutMs }, async () => {
-      await session.run(lock);
-      const before = await readMembers(session, table.oid);
+      await session.run(lockStatement(source));
+      const { members, haveLeft } = await readMembers(session, source, id);
+      if (haveLeft) await session.run(sqlStatement('aggregates/settle_leaves.sql', { source: id }));
       const result = await work();
-      const after = new Set(await readMembers(session, table.oid));
-      if (!before.every((oid) => after.has(oid))) throw new LeafLeft();
+      const after = new Set((await readMembers(session, source, id)).members);
+      if (!members.every((oid) => after.has(oid))) throw new LeafLeft();
       return result;
     });
   for (;;) {
@@ -43,14 +46,32 @@ export async function counting<T>(
   }
 }
 
+/** Makes the statement that holds the leaves of a table in their places. */
+export function lockStatement({ table }: Source): string {
+  return sqlStatement('aggregates/lock_table.sql', { schema: table.schema, table: table.name });
+}
+
+interface Members {
+  readonly members: readonly number[];
+  /** A partition whose rows are in the aggregates is not there any more. */
+  readonly haveLeft: boolean;
+}
+
 /** Lists the OIDs of all partitions, at every depth, whose rows are seen through the table. */
-async function readMembers(session: Session, oid: number): Promise<readonly number[]> {
-  const { rows } = await sql<{ members: readonly number[] }>`
+async function readMembers(session: Session, { table }: Source, id: string): Promise<Members> {
+  const { rows } = await sql<Members>`
     with recursive tree (oid) as (
-      select ${String(oid)}::oid
+      select ${String(table.oid)}::oid
       union all
       select i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid and not i.inhdetachpending
+    ),
+    found as materialized (
+      select array_agg(t.oid) as oids from tree t
     )
-    select coalesce(jsonb_agg(t.oid::bigint), '[]') as members from tree t`.execute(session.db);
-  return rows[0]?.members ?? [];
+    select array_to_json(f.oids) as members,
+           exists (select from sensordb.aggregate_leaf k cross join unnest(k.members) m
+                    left join tree t on t.oid = m
+                    where k.source_id = ${id}::bigint and t.oid is null) as "haveLeft"
+      from found f`.execute(session.db);
+  return rows[0] as Members;
 }

@@ -58,13 +58,20 @@ export function openSpans(from: string, leaves: readonly ReadingsLeaf[]): readon
   const edges = lowers
     .filter((_, at) => (at + 1) % LEAVES_A_STATEMENT === 0)
     .map((edge) => edge - (edge % HOUR));
-  return [...edges, null].map((edge, at) => {
-    const lower = at === 0 ? from : formatBound(edges[at - 1] as Instant, 'timestamptz');
-    return { lower, last: edge === null ? 'infinity' : formatBound(edge - 1n, 'timestamptz') };
-  });
+  return [...edges, END].map((edge, at) =>
+    toSpan({ lower: at === 0 ? after : (edges[at - 1] as Instant), upper: edge }),
+  );
 }
 
 const HOUR = 3_600_000_000n;
+
+/** Spells a range of whole hours with both its ends inclusive. */
+export function toSpan({ lower, upper }: Range): Span {
+  return {
+    lower: lower === BEGINNING ? '-infinity' : formatBound(lower, 'timestamptz'),
+    last: upper === END ? 'infinity' : formatBound(upper - 1n, 'timestamptz'),
+  };
+}
 
 /** Device-hours that are counted by one statement. */
 export interface Group {

@@ -81,7 +81,12 @@ export function splitStatements(
   });
 }
 
-function toPieces(rows: readonly PendingRow[], weights: readonly Weight[], wanted: Wanted): readonly Piece[] {
+/** Lists the pieces that are wanted. */
+export function toPieces(
+  rows: readonly PendingRow[],
+  weights: readonly Weight[],
+  wanted: Wanted,
+): readonly Piece[] {
   return rows
     .map(({ lower, upper, last }): Piece => {
       const range = rangeOf({ lower, upper });
@@ -111,7 +116,7 @@ async function readPending(session: Session, id: string): Promise<readonly Pendi
 }
 
 /** Makes the statements that count one piece and take it off the list: the first says whether it was there still. */
-function pieceStatements(source: Source, id: string, { lower, upper, span }: Piece) {
+export function pieceStatements(source: Source, id: string, { lower, upper, span }: Piece) {
   return {
     take: sqlStatement('aggregates/take_pending.sql', { source: id, lower, upper }),
     memory: workMemory(WORK_MEMORY_MB),
@@ -128,7 +133,7 @@ export async function countPiece(
   options: RunOptions,
 ): Promise<Counted> {
   const statements = pieceStatements(source, id, piece);
-  return await counting(session, source, options, async () => {
+  return await counting(session, source, id, options, async () => {
     const { rows } = await session.run<{ taken: number }>(statements.take);
     if (rows[0]?.taken !== 1) return NOTHING;
     await session.run(statements.memory);

@@ -16,47 +16,66 @@ export function isSetUp({ cleanUntilHour, triggers }: SourceState): boolean {
 }
 
 /**
- * Makes the steps that set a source up, or mend triggers that somebody dropped or disabled: one transaction.
+ * Makes the steps that set a source up, or mend triggers that somebody dropped or disabled.
  *
- * The triggers take SHARE ROW EXCLUSIVE on the table and its leaves, for which nobody may be writing at that moment: so
- * whoever writes from then on is judged by the gate, and everything before it can be counted as history.
+ * A trigger takes SHARE ROW EXCLUSIVE on the table and its leaves, for which nobody may be writing at that moment: so whoever
+ * writes after the last of them is judged by the gate, and everything before it can be counted as history. Each has a
+ * transaction of its own: at 5,000 leaves one takes half a second.
  */
 export function setupSteps(
   { table, aggregatesQualified }: Source,
-  { id }: SourceState,
+  { id }: Pick<SourceState, 'id'>,
   hour: number,
   leaves: readonly string[],
 ): readonly Step[] {
+  const title = `Log the late changes of ${table.qualified}`;
   const [gate, hours] = [gateName(id), String(hour)];
   const target = { schema: table.schema, table: table.name };
   const locks = [table.qualified, ...leaves].map(
     (relation) => ({ relation, mode: 'SHARE ROW EXCLUSIVE' }) as const,
   );
-  const plain = (
+  const step = (
+    transaction: number,
     file: string,
     values: Readonly<Record<string, string>>,
-  ): Omit<Step, 'title' | 'transaction'> => ({
-    sql: sqlStatement(`aggregates/${file}`, values),
-    locks: [],
-  });
-  const statements = [
-    plain('create_gate.sql', { gate }),
-    plain('open_gate.sql', { gate }),
-    plain('set_gate.sql', { gate, hours }),
-    ...TRIGGERS.flatMap((event) => {
+    held: Step['locks'] = [],
+  ): Step => ({ title, sql: sqlStatement(`aggregates/${file}`, values), transaction, locks: held });
+  return [
+    step(1, 'create_gate.sql', { gate }),
+    step(1, 'open_gate.sql', { gate }),
+    step(1, 'set_gate.sql', { gate, hours }),
+    ...TRIGGERS.flatMap((event, at) => {
       const trigger = `sensordb_change_${event}`;
       const made = { ...target, gate: `sensordb.${gate}`, source: id };
       return [
-        { ...plain(`create_trigger_${event}.sql`, made), locks },
-        { ...plain('enable_trigger_always.sql', { ...target, trigger }), locks },
+        step(at + 2, `create_trigger_${event}.sql`, made, locks),
+        step(at + 2, 'enable_trigger_always.sql', { ...target, trigger }, locks),
       ];
     }),
-    plain('note_source.sql', { ...target, source: id, gate, hours, aggregates: aggregatesQualified }),
-    plain('settle_leaves.sql', { source: id }),
+    step(9, 'note_source.sql', { ...target, source: id, gate, hours, aggregates: aggregatesQualified }),
+    step(9, 'settle_leaves.sql', { source: id }),
   ];
-  return statements.map((statement) => ({
-    ...statement,
-    title: `Log the late changes of ${table.qualified}`,
+}
+
+/** Makes the steps that move the gate of a source forward, and take note of what is pending then. */
+export function advanceSteps(
+  { table }: Source,
+  { id, gateHour, cleanUntilHour, leavesMoved }: SourceState,
+  hour: number,
+): { readonly gate: readonly Step[]; readonly note: readonly Step[] } {
+  const title = `Look what is to be counted of ${table.qualified}`;
+  const step = (file: string, values: Readonly<Record<string, string>>): Step => ({
+    title,
+    sql: sqlStatement(`aggregates/${file}`, values),
     transaction: 1,
-  }));
+    locks: [],
+  });
+  const hours = String(hour);
+  return {
+    gate: hour > (gateHour ?? hour) ? [step('set_gate.sql', { gate: gateName(id), hours })] : [],
+    note: [
+      ...(hour > (cleanUntilHour ?? hour) ? [step('advance.sql', { source: id, hours })] : []),
+      ...(leavesMoved ? [step('settle_leaves.sql', { source: id })] : []),
+    ],
+  };
 }

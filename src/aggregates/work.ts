@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cancelledBy, openWorker, type Session } from '../db/session.ts';
 import { type Counted, NOTHING, sum } from './count.ts';
 import { countPiece, type Piece } from './pending.ts';
-import type { RefreshScene } from './refresh.ts';
+import type { CountingScene } from './scene.ts';
 
 /** How pieces are worked off. */
 export interface WorkOptions {
@@ -22,7 +22,7 @@ const PAUSE_MS = 1000;
  * committed stays, and its range is off the list.
  */
 export async function workOffPieces(
-  scene: RefreshScene,
+  scene: CountingScene,
   id: string,
   pieces: readonly Piece[],
   { jobs, reasonToWait }: WorkOptions,
@@ -74,7 +74,7 @@ async function waitWhile(
 }
 
 /** Makes the function that is told of each piece that is done, and tells the user how far it is. */
-function createProgress({ source, update }: RefreshScene, pieces: readonly Piece[]): (piece: Piece) => void {
+function createProgress({ source, update }: CountingScene, pieces: readonly Piece[]): (piece: Piece) => void {
   const all = pieces.reduce((total, { rowsEstimate }) => total + rowsEstimate, 0);
   const start = performance.now();
   let [rows, done] = [0, 0];

@@ -1,0 +1,45 @@
+import { sqlStatement } from '../db/sql-files.ts';
+import { type Counted, count, countHours, type DeviceHour, NOTHING, sum } from './count.ts';
+import { counting } from './counting.ts';
+import { groupByLeaf, readLeaves } from './leaves.ts';
+import type { CountingScene } from './scene.ts';
+
+/** How many device-hours are taken off the log in one transaction. */
+export const HOURS_A_BATCH = 5000;
+
+/** Makes the statement that takes a batch of device-hours off the log. */
+export function takeStatement(id: string): string {
+  return sqlStatement('aggregates/take_changes.sql', { source: id, limit: String(HOURS_A_BATCH) });
+}
+
+interface TakenRow extends DeviceHour {
+  readonly is_frozen: boolean;
+}
+
+/** Counts the device-hours that the log names, batch by batch, until it is empty. */
+export async function countChanges(
+  { session, source, run, begin, update }: CountingScene,
+  id: string,
+): Promise<Counted & { readonly skipped: number }> {
+  let total = NOTHING;
+  let skipped = 0;
+  for (;;) {
+    update(`Counting ${source.table.name}: ${total.counted} device-hours that changed`);
+    await begin();
+    const batch = await counting(session, source, id, run, async () => {
+      const { rows } = await session.run<TakenRow>(takeStatement(id));
+      const groups = groupByLeaf(
+        rows.filter(({ is_frozen }) => !is_frozen),
+        await readLeaves(session, source),
+      );
+      let counted = NOTHING;
+      for (const { hours, span } of groups) {
+        counted = sum(counted, await count(session, (moments) => countHours(source, hours, span, moments)));
+      }
+      return { counted, taken: rows.length, skipped: rows.filter(({ is_frozen }) => is_frozen).length };
+    });
+    total = sum(total, batch.counted);
+    skipped += batch.skipped;
+    if (batch.taken < HOURS_A_BATCH) return { ...total, skipped };
+  }
+}

@@ -1,0 +1,51 @@
+import { quoteLiteral } from '../db/quote.ts';
+import type { Session } from '../db/session.ts';
+import { reading } from '../db/transaction.ts';
+import { type Counted, count, countRange, NOTHING, type Span, sum } from './count.ts';
+import { counting } from './counting.ts';
+import { formatHour } from './hours.ts';
+import { openSpans, readLeaves } from './leaves.ts';
+import { readRetired, withoutRanges } from './retired.ts';
+import type { CountingScene } from './scene.ts';
+import type { Source } from './source.ts';
+
+/** Counts all from an hour on: what is written there stands in no log. */
+export async function countOpen(
+  { session, source, run }: CountingScene,
+  { id, hour }: { readonly id: string; readonly hour: number },
+): Promise<Counted> {
+  const from = formatHour(hour);
+  const spans = await reading(session, () => readOpenSpans(session, source, from));
+  let total = NOTHING;
+  for (const span of spans) {
+    const counted = await counting(session, source, id, run, async () => {
+      let inSpan = NOTHING;
+      for (const part of withoutRanges(span, await readRetired(session, id))) {
+        inSpan = sum(inSpan, await count(session, (moments) => countRange(source, part, moments)));
+      }
+      return inSpan;
+    });
+    total = sum(total, counted);
+  }
+  return total;
+}
+
+/** Lists the ranges to count from an instant on; none where there is nothing. */
+export async function readOpenSpans(
+  session: Session,
+  source: Source,
+  from: string,
+): Promise<readonly Span[]> {
+  if (await nothingFrom(session, source, from)) return [];
+  return openSpans(from, await readLeaves(session, source));
+}
+
+/** Tells whether there are neither readings nor aggregates from an instant on. */
+async function nothingFrom(session: Session, source: Source, from: string): Promise<boolean> {
+  const { table, aggregatesQualified } = source;
+  const { rows } = await session.run<{ found: boolean }>(
+    `select exists (select from ${table.qualified} r where r."timestamp" >= ${quoteLiteral(from)})
+         or exists (select from ${aggregatesQualified} a where a.hour >= ${quoteLiteral(from)}) as found`,
+  );
+  return rows[0]?.found !== true;
+}

@@ -1,0 +1,41 @@
+import { sql } from 'kysely';
+import type { Session } from '../db/session.ts';
+import { BEGINNING, END, parseInstant, type Range } from '../time/instant.ts';
+import type { Span } from './count.ts';
+import { toSpan } from './leaves.ts';
+
+const HOUR = 3_600_000_000n;
+
+/** Reads the ranges whose raw rows went with a leaf, as far as a refresh has noted it, widened to whole hours. */
+export async function readRetired(session: Session, id: string): Promise<readonly Range[]> {
+  const { rows } = await sql<{ lower: string; upper: string }>`
+    select r.lower_bound::text as lower, r.upper_bound::text as upper
+      from sensordb.aggregate_retired r where r.source_id = ${id}::bigint order by r.lower_bound`.execute(
+    session.db,
+  );
+  return rows.map(({ lower, upper }) => {
+    const [from, to] = [parseInstant(lower) ?? BEGINNING, parseInstant(upper) ?? END];
+    const rest = (instant: bigint): bigint => ((instant % HOUR) + HOUR) % HOUR;
+    return {
+      lower: from === BEGINNING ? from : from - rest(from),
+      upper: to === END || rest(to) === 0n ? to : to - rest(to) + HOUR,
+    };
+  });
+}
+
+/** Gives what is left of a span of whole hours without some ranges; pure. */
+export function withoutRanges(span: Span, ranges: readonly Range[]): readonly Span[] {
+  const last = parseInstant(span.last) ?? END;
+  const whole = { lower: parseInstant(span.lower) ?? BEGINNING, upper: last === END ? END : last + 1n };
+  const parts = ranges.reduce<readonly Range[]>(
+    (left, { lower, upper }) =>
+      left.flatMap((part) =>
+        [
+          { lower: part.lower, upper: part.upper < lower ? part.upper : lower },
+          { lower: part.lower > upper ? part.lower : upper, upper: part.upper },
+        ].filter((piece) => piece.lower < piece.upper),
+      ),
+    [whole],
+  );
+  return parts.length === 1 && parts[0] === whole ? [span] : parts.map(toSpan);
+}
