@@ -4,6 +4,7 @@ import { backfill } from './backfill.ts';
 import { type BackfillOptions, parseBackfillRequest } from './backfill-request.ts';
 import { changeAggregates } from './change.ts';
 import { countedOutcome } from './counted-outcome.ts';
+import { previewCounting } from './preview.ts';
 
 /** Runs `aggregates backfill`. */
 export async function backfillCommand(context: Context, options: BackfillOptions): Promise<Outcome> {
@@ -18,8 +19,7 @@ export async function backfillCommand(context: Context, options: BackfillOptions
       const outcome = countedOutcome(scene.source, result, warnings);
       return { ...outcome, data: { ...outcome.data, pieces: result.pieces } };
     },
-    preview: async () => {
-      throw new Error('to come');
-    },
+    preview: (scene, warnings) =>
+      previewCounting(scene, { range: request.range, jobs: request.jobs }, context.version, warnings),
   });
 }

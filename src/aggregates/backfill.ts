@@ -1,11 +1,11 @@
 import { failure } from '../cli/errors.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { inTransaction } from '../db/transaction.ts';
-import { BEGINNING, END, formatBound, type Instant } from '../time/instant.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import { countChanges } from './changes.ts';
 import { type Counted, NOTHING, sum } from './count.ts';
 import { toInstant } from './hours.ts';
+import { spellInstant } from './leaves.ts';
 import { countOpen } from './open-hours.ts';
 import { listPending } from './pending.ts';
 import { advance, makeReady } from './ready.ts';
@@ -54,9 +54,7 @@ async function recount(
 ): Promise<void> {
   if (range === null) throw failure('recount_without_range', 'There is no range to recount.');
   await begin();
-  const bound = (instant: Instant): string =>
-    instant === BEGINNING ? '-infinity' : instant === END ? 'infinity' : formatBound(instant, 'timestamptz');
-  const values = { source: id, lower: bound(range.lower), upper: bound(range.upper) };
+  const values = { source: id, lower: spellInstant(range.lower), upper: spellInstant(range.upper) };
   await inTransaction(session, { access: 'read write', lockTimeoutMs: run.budget.lockTimeoutMs }, () =>
     session.run(sqlStatement('aggregates/recount.sql', values)),
   );

@@ -1,7 +1,15 @@
 import { sql } from 'kysely';
 import { parseBound } from '../db/bounds.ts';
 import type { Session } from '../db/session.ts';
-import { BEGINNING, END, formatBound, type Instant, parseInstant, type Range } from '../time/instant.ts';
+import {
+  BEGINNING,
+  END,
+  formatBound,
+  fromCivil,
+  type Instant,
+  parseInstant,
+  type Range,
+} from '../time/instant.ts';
 import type { DeviceHour, Span } from './count.ts';
 import type { Source } from './source.ts';
 
@@ -65,12 +73,32 @@ export function openSpans(from: string, leaves: readonly ReadingsLeaf[]): readon
 
 const HOUR = 3_600_000_000n;
 
-/** Spells a range of whole hours with both its ends inclusive. */
+/** The earliest timestamptz of PostgreSQL, 4714-11-24 BC. */
+export const EARLIEST: Instant = fromCivil(-4713, 11, 24);
+
+/** Spells an instant as PostgreSQL does. */
+export function spellInstant(instant: Instant): string {
+  if (instant === BEGINNING) return '-infinity';
+  return instant === END ? 'infinity' : formatBound(instant, 'timestamptz');
+}
+
+/** Spells a range of whole hours with both its ends inclusive; before the earliest instant there is -infinity alone. */
 export function toSpan({ lower, upper }: Range): Span {
-  return {
-    lower: lower === BEGINNING ? '-infinity' : formatBound(lower, 'timestamptz'),
-    last: upper === END ? 'infinity' : formatBound(upper - 1n, 'timestamptz'),
-  };
+  const last = upper === EARLIEST ? BEGINNING : upper === END ? END : upper - 1n;
+  return { lower: spellInstant(lower), last: spellInstant(last) };
+}
+
+/** Lists the relations whose rows PostgreSQL reads for a span, by its bounds alone; pure. DEFAULT unless leaves cover it all. */
+export function relationsWithin({ lower, last }: Span, leaves: readonly ReadingsLeaf[]): readonly string[] {
+  const [from, to] = [parseInstant(lower) ?? BEGINNING, parseInstant(last) ?? END];
+  const within = leaves.filter(({ range }) => range !== null && range.lower <= to && range.upper > from);
+  let covered = from;
+  for (const { range } of within) {
+    if (range !== null && range.lower <= covered && range.upper > covered) covered = range.upper;
+  }
+  const isCovered = covered > to || (covered === END && to === END);
+  const others = isCovered ? [] : leaves.filter(({ range }) => range === null);
+  return [...within, ...others].flatMap(({ relations }) => relations);
 }
 
 /** Device-hours that are counted by one statement. */

@@ -3,11 +3,11 @@ import type { RunOptions } from '../db/budget.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { inTransaction, reading } from '../db/transaction.ts';
-import { BEGINNING, END, formatBound, type Instant, parseInstant, type Range } from '../time/instant.ts';
+import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
 import { type Counted, count, countRange, NOTHING, type Span, workMemory } from './count.ts';
 import { counting } from './counting.ts';
-import { readLeaves } from './leaves.ts';
-import { chooseEdges, estimateRows, type Weight, weightsOf } from './slices.ts';
+import { type ReadingsLeaf, readLeaves, spellInstant, toSpan } from './leaves.ts';
+import { chooseEdges, estimateRows, weightsOf } from './slices.ts';
 import type { Source } from './source.ts';
 
 /** A range that is to be counted as a whole, in one transaction; its bounds as PostgreSQL spells them. */
@@ -42,77 +42,74 @@ export async function listPending(
   wanted: Wanted,
   { budget }: RunOptions,
 ): Promise<readonly Piece[]> {
-  const { rows, weights } = await reading(session, async () => ({
+  const { rows, leaves } = await reading(session, async () => ({
     rows: await readPending(session, wanted.id),
-    weights: weightsOf(await readLeaves(session, source), wanted.cleanUntil),
+    leaves: await readLeaves(session, source),
   }));
-  const splits = splitStatements(rows, weights, wanted);
+  const { splits, pieces } = planPieces(rows, leaves, wanted);
   if (splits.length > 0) {
     await inTransaction(session, { access: 'read write', lockTimeoutMs: budget.lockTimeoutMs }, async () => {
       for (const statement of splits) await session.run(statement);
     });
   }
-  const pieces = splits.length === 0 ? rows : await reading(session, () => readPending(session, wanted.id));
-  return toPieces(pieces, weights, wanted);
+  return pieces;
 }
 
-/** A row of the list of pending ranges. */
-export interface PendingRow {
-  readonly lower: string;
-  readonly upper: string;
-  /** The last instant within. */
-  readonly last: string;
-}
-
-/** Makes the statements that split pending ranges into pieces, and at the ends of what is wanted. */
-export function splitStatements(
-  rows: readonly PendingRow[],
-  weights: readonly Weight[],
-  { id, range }: Wanted,
-): readonly string[] {
-  return rows.flatMap((row) => {
-    const whole = rangeOf(row);
-    const ends = range === null ? [] : [range.lower, range.upper];
-    const edges = chooseEdges(whole, weights, ROWS_A_PIECE, ends);
-    if (edges.length === 0) return [];
-    const list = `{${edges.map((edge) => JSON.stringify(formatBound(edge, 'timestamptz'))).join()}}`;
-    const { lower, upper } = row;
-    return [sqlStatement('aggregates/split_pending.sql', { source: id, lower, upper, edges: list })];
-  });
-}
-
-/** Lists the pieces that are wanted. */
-export function toPieces(
-  rows: readonly PendingRow[],
-  weights: readonly Weight[],
+/** Plans how pending ranges are split, at the ends of what is wanted, too, and which pieces are to be counted; pure. */
+export function planPieces(
+  pending: readonly Range[],
+  leaves: readonly ReadingsLeaf[],
   wanted: Wanted,
-): readonly Piece[] {
-  return rows
-    .map(({ lower, upper, last }): Piece => {
-      const range = rangeOf({ lower, upper });
-      return { lower, upper, span: { lower, last }, range, rowsEstimate: estimateRows(range, weights) };
-    })
-    .filter(({ range }) => wanted.range === null || isWithin(range, wanted.range));
+): { readonly splits: readonly string[]; readonly pieces: readonly Piece[] } {
+  const weights = weightsOf(leaves, wanted.cleanUntil);
+  const ends = wanted.range === null ? [] : [wanted.range.lower, wanted.range.upper];
+  const split = pending.map((range) => ({ range, edges: chooseEdges(range, weights, ROWS_A_PIECE, ends) }));
+  return {
+    splits: split
+      .filter(({ edges }) => edges.length > 0)
+      .map(({ range, edges }) => {
+        const list = `{${edges.map((edge) => JSON.stringify(spellInstant(edge))).join()}}`;
+        return sqlStatement('aggregates/split_pending.sql', {
+          source: wanted.id,
+          ...spell(range),
+          edges: list,
+        });
+      }),
+    pieces: split
+      .flatMap(({ range, edges }) => cut(range, edges))
+      .filter((range) => wanted.range === null || isWithin(range, wanted.range))
+      .sort((a, b) => (a.upper < b.upper ? 1 : -1))
+      .map((range) => ({
+        ...spell(range),
+        range,
+        span: toSpan(range),
+        rowsEstimate: estimateRows(range, weights),
+      })),
+  };
+}
+
+function cut({ lower, upper }: Range, edges: readonly Instant[]): readonly Range[] {
+  const all = [lower, ...edges, upper];
+  return all.slice(1).map((edge, at) => ({ lower: all[at] as Instant, upper: edge }));
+}
+
+function spell({ lower, upper }: Range) {
+  return { lower: spellInstant(lower), upper: spellInstant(upper) };
 }
 
 function isWithin(inner: Range, outer: Range): boolean {
   return inner.lower >= outer.lower && inner.upper <= outer.upper;
 }
 
-function rangeOf({ lower, upper }: Pick<PendingRow, 'lower' | 'upper'>): Range {
-  return { lower: parseInstant(lower) ?? BEGINNING, upper: parseInstant(upper) ?? END };
-}
-
-async function readPending(session: Session, id: string): Promise<readonly PendingRow[]> {
-  const { rows } = await sql<PendingRow>`
-    select p.lower_bound::text as lower, p.upper_bound::text as upper,
-           -- Before the earliest instant there is -infinity alone.
-           case when p.upper_bound = '4714-11-24 00:00:00+00 BC' then '-infinity'
-                else (p.upper_bound - interval '1 microsecond')::text end as last
+async function readPending(session: Session, id: string): Promise<readonly Range[]> {
+  const { rows } = await sql<{ lower: string; upper: string }>`
+    select p.lower_bound::text as lower, p.upper_bound::text as upper
       from sensordb.aggregate_pending p
-     where p.source_id = ${id}::bigint
-     order by p.upper_bound desc`.execute(session.db);
-  return rows;
+     where p.source_id = ${id}::bigint`.execute(session.db);
+  return rows.map(({ lower, upper }) => ({
+    lower: parseInstant(lower) ?? BEGINNING,
+    upper: parseInstant(upper) ?? END,
+  }));
 }
 
 /** Makes the statements that count one piece and take it off the list: the first says whether it was there still. */

@@ -2,6 +2,7 @@ import type { Context } from '../cli/context.ts';
 import type { Outcome } from '../cli/output.ts';
 import { type ChangeAggregatesOptions, changeAggregates } from './change.ts';
 import { countedOutcome } from './counted-outcome.ts';
+import { previewCounting } from './preview.ts';
 import { refresh } from './refresh.ts';
 
 /** Runs `aggregates refresh`. */
@@ -11,8 +12,6 @@ export async function refreshCommand(context: Context, options: ChangeAggregates
     arguments: {},
     logged: ['counted', 'written', 'removed', 'cleanUntil'],
     carryOut: async (scene, warnings) => countedOutcome(scene.source, await refresh(scene), warnings),
-    preview: async () => {
-      throw new Error('to come');
-    },
+    preview: (scene, warnings) => previewCounting(scene, { range: null, jobs: 1 }, context.version, warnings),
   });
 }

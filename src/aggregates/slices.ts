@@ -1,5 +1,5 @@
 import { BEGINNING, END, fromCivil, type Instant, type Range } from '../time/instant.ts';
-import type { ReadingsLeaf } from './leaves.ts';
+import { EARLIEST, type ReadingsLeaf } from './leaves.ts';
 
 /** A partition with what the statistics say of its rows. */
 export interface Weight {
@@ -18,8 +18,6 @@ export function weightsOf(leaves: readonly ReadingsLeaf[], until: Instant): read
 
 const HOUR = 3_600_000_000n;
 
-/** The earliest timestamptz of PostgreSQL, 4714-11-24 BC. */
-const EARLIEST: Instant = fromCivil(-4713, 11, 24);
 // From one instant to another further than 292,271 years away date_bin fails (22008): nobody's data, but a clock's.
 const FAR: Instant = fromCivil(200_000, 1, 1);
 

@@ -1,0 +1,200 @@
+import { sql } from 'kysely';
+import type { Session } from '../db/session.ts';
+import type { Step } from '../db/step.ts';
+import { reading } from '../db/transaction.ts';
+import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
+import { HOURS_A_BATCH, takeStatement } from './changes.ts';
+import { countHours, countRange, type DeviceHour, type Span } from './count.ts';
+import { lockStatement } from './counting.ts';
+import { formatHour, toInstant } from './hours.ts';
+import { groupByLeaf, type ReadingsLeaf, readLeaves, relationsWithin } from './leaves.ts';
+import { readOpenSpans } from './open-hours.ts';
+import { type Piece, pieceStatements, planPieces } from './pending.ts';
+import type { CountingScene } from './scene.ts';
+import { advanceSteps, isSetUp, setupSteps } from './setup.ts';
+import type { SourceState } from './state.ts';
+
+/** What a run would do if nothing came in between: its steps, a list for each piece of work, and the ranges it would count. */
+interface PlannedWork {
+  readonly work: readonly (readonly Step[])[];
+  readonly pieces: readonly Piece[];
+}
+
+/** Plans what a run would do, from what is there now; changes nothing. */
+export async function planWork(
+  scene: CountingScene,
+  state: SourceState,
+  range: Range | null,
+): Promise<PlannedWork> {
+  const { session, source, hour } = scene;
+  const leaves = await reading(session, () => readLeaves(session, source));
+  const plan = { scene, state, leaves };
+  const isReady = isSetUp(state);
+  const { gate, note } = advanceSteps(source, state, hour);
+  const pending = isReady
+    ? await reading(session, () => readPendingAfter(session, state, hour))
+    : coveredBefore(leaves, toInstant(hour));
+  const wanted = { id: state.id, cleanUntil: toInstant(hour), range };
+  const { splits, pieces } = planPieces(pending, leaves, wanted);
+  const work: (readonly Step[])[] = [
+    ...(isReady
+      ? [
+          gate,
+          note.length === 0
+            ? []
+            : inCounting(
+                plan,
+                note.map(({ sql: text }) => ({ text, span: null })),
+              ),
+        ]
+      : [
+          setupSteps(
+            source,
+            state,
+            hour,
+            leaves.flatMap(({ relations }) => relations),
+          ),
+        ]),
+    splits.map((text) => step(plan, text)),
+    ...pieces.map((piece) => pieceSteps(plan, piece)),
+    ...(range === null && state.hasChanges ? await changeSteps(plan, pieces) : []),
+    ...(range === null ? await openSteps(plan) : []),
+  ];
+  return { work: work.filter((steps) => steps.length > 0), pieces };
+}
+
+/** Lists the ranges before an instant that the partitions of a table take readings of; DEFAULT takes all. */
+function coveredBefore(leaves: readonly ReadingsLeaf[], until: Instant): readonly Range[] {
+  if (leaves.some(({ range }) => range === null)) return [{ lower: BEGINNING, upper: until }];
+  const joined: Range[] = [];
+  for (const { range } of leaves) {
+    if (range === null || range.lower >= until) continue;
+    const upper = range.upper < until ? range.upper : until;
+    const last = joined.at(-1);
+    if (last !== undefined && last.upper >= range.lower)
+      joined[joined.length - 1] = { lower: last.lower, upper };
+    else joined.push({ lower: range.lower, upper });
+  }
+  return joined;
+}
+
+interface Plan {
+  readonly scene: CountingScene;
+  readonly state: SourceState;
+  readonly leaves: readonly ReadingsLeaf[];
+}
+
+function step({ scene }: Plan, text: string, locks: Step['locks'] = []): Step {
+  return { title: `Count the readings of ${scene.source.table.qualified}`, sql: text, transaction: 1, locks };
+}
+
+/** The statements of a transaction that counts; those with a span read the leaves of it. */
+function inCounting(
+  plan: Plan,
+  statements: readonly { readonly text: string; readonly span: Span | null }[],
+): readonly Step[] {
+  const { source } = plan.scene;
+  const table = { relation: source.table.qualified, mode: 'ACCESS SHARE' } as const;
+  return [
+    step(plan, lockStatement(source), [table]),
+    ...statements.map(({ text, span }) =>
+      step(
+        plan,
+        text,
+        span === null
+          ? []
+          : [
+              table,
+              ...relationsWithin(span, plan.leaves).map(
+                (relation) => ({ relation, mode: 'ACCESS SHARE' }) as const,
+              ),
+              { relation: source.aggregatesQualified, mode: 'ROW EXCLUSIVE' } as const,
+            ],
+      ),
+    ),
+  ];
+}
+
+function pieceSteps(plan: Plan, piece: Piece): readonly Step[] {
+  const { take, memory, count } = pieceStatements(plan.scene.source, plan.state.id, piece);
+  return inCounting(plan, [
+    { text: take, span: null },
+    { text: memory, span: null },
+    { text: count('moments'), span: piece.span },
+  ]);
+}
+
+/** What the log says now, without what the pieces take with them. */
+async function changeSteps(plan: Plan, pieces: readonly Piece[]): Promise<readonly (readonly Step[])[]> {
+  const { session, source } = plan.scene;
+  const logged = await reading(session, () => readChanges(session, plan.state.id));
+  const left = logged.filter(({ hour }) => {
+    const at = parseInstant(hour) ?? END;
+    return !pieces.some(({ range }) => range.lower <= at && at < range.upper);
+  });
+  const batches = Array.from({ length: Math.ceil(left.length / HOURS_A_BATCH) }, (_, at) =>
+    left.slice(at * HOURS_A_BATCH, (at + 1) * HOURS_A_BATCH),
+  );
+  return batches.map((batch) =>
+    inCounting(plan, [
+      { text: takeStatement(plan.state.id), span: null },
+      ...groupByLeaf(
+        batch.filter(({ is_frozen }) => !is_frozen),
+        plan.leaves,
+      ).map(({ hours, span }) => ({ text: countHours(source, hours, span, 'moments'), span })),
+    ]),
+  );
+}
+
+async function openSteps(plan: Plan): Promise<readonly (readonly Step[])[]> {
+  const { session, source, hour } = plan.scene;
+  const spans = await reading(session, () => readOpenSpans(session, source, formatHour(hour)));
+  return spans.map((span) => inCounting(plan, [{ text: countRange(source, span, 'moments'), span }]));
+}
+
+/** Reads what will be pending once the gate has moved to an hour and the leaves have been noted. */
+async function readPendingAfter(
+  session: Session,
+  { id }: SourceState,
+  hour: number,
+): Promise<readonly Range[]> {
+  const { rows } = await sql<{ lower: string; upper: string }>`
+    with source as (
+      select s.id, tstzmultirange(tstzrange(s.clean_until, greatest(s.clean_until, ${formatHour(hour)}::timestamptz))) as due,
+             sensordb.unsettled_ranges(s.id) * tstzmultirange(tstzrange(null, greatest(s.clean_until, ${formatHour(hour)}::timestamptz))) as unsettled
+        from sensordb.aggregate_source s where s.id = ${id}::bigint
+    ),
+    listed as (
+      select sensordb.span(p.lower_bound, p.upper_bound) as r from sensordb.aggregate_pending p join source s on s.id = p.source_id
+    ),
+    kept as (
+      -- A range that has lost a part to a leaf that went is noted anew.
+      select l.r from listed l cross join source s where l.r <@ s.unsettled
+      union all
+      select r from source s cross join unnest(s.due * s.unsettled) r
+    ),
+    new as (
+      select r from source s
+       cross join unnest(s.unsettled - coalesce((select range_agg(k.r) from kept k), '{}')) r
+    )
+    select coalesce(lower(r), '-infinity')::text as lower, coalesce(upper(r), 'infinity')::text as upper
+      from (select r from kept union all select r from new) x`.execute(session.db);
+  return rows.map(({ lower, upper }) => ({
+    lower: parseInstant(lower) ?? BEGINNING,
+    upper: parseInstant(upper) ?? END,
+  }));
+}
+
+async function readChanges(
+  session: Session,
+  id: string,
+): Promise<readonly (DeviceHour & { readonly is_frozen: boolean })[]> {
+  const { rows } = await sql<DeviceHour & { readonly is_frozen: boolean }>`
+    with frozen as materialized (select sensordb.retired_ranges(${id}::bigint) as hours)
+    select c.device_id::text as device_id, c.hour::text as hour, bool_or(f.hours @> c.hour) as is_frozen
+      from sensordb.aggregate_change c cross join frozen f
+     where c.source_id = ${id}::bigint
+     group by c.device_id, c.hour
+     order by c.hour, c.device_id`.execute(session.db);
+  return rows;
+}
