@@ -3,6 +3,7 @@ import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import type { BackfillOptions } from './backfill-request.ts';
 import type { ChangeAggregatesOptions } from './change.ts';
+import { declareVerify } from './verify-declare.ts';
 
 /** Declares `aggregates` and its verbs. */
 export function declareAggregates(program: Command, invoke: Invoke): void {
@@ -11,6 +12,7 @@ export function declareAggregates(program: Command, invoke: Invoke): void {
     .description('hourly aggregates of the readings, exact to the last row');
   declareBackfill(aggregates, invoke);
   declareRefresh(aggregates, invoke);
+  declareVerify(aggregates, invoke);
 }
 
 const BACKFILL_EXAMPLES = `Examples:
