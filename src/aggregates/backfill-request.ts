@@ -56,7 +56,8 @@ export function parseBackfillRequest(options: BackfillOptions): BackfillRequest 
 
 const HOUR = 3_600_000_000n;
 
-function parseHours({ from, to }: BackfillOptions): Range | null {
+/** Reads `--from` and `--to`, which have to be whole hours of UTC; null when neither was given. */
+export function parseHours({ from, to }: Pick<BackfillOptions, 'from' | 'to'>): Range | null {
   if (from === undefined && to === undefined) return null;
   const lower = from === undefined ? BEGINNING : parseUserInstant(from, '--from');
   const upper = to === undefined ? END : parseUserInstant(to, '--to');

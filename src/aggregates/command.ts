@@ -3,6 +3,8 @@ import type { Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import type { BackfillOptions } from './backfill-request.ts';
 import type { ChangeAggregatesOptions } from './change.ts';
+import { declareStatus } from './status-declare.ts';
+import { declareVerify } from './verify-declare.ts';
 
 /** Declares `aggregates` and its verbs. */
 export function declareAggregates(program: Command, invoke: Invoke): void {
@@ -11,6 +13,8 @@ export function declareAggregates(program: Command, invoke: Invoke): void {
     .description('hourly aggregates of the readings, exact to the last row');
   declareBackfill(aggregates, invoke);
   declareRefresh(aggregates, invoke);
+  declareStatus(aggregates, invoke);
+  declareVerify(aggregates, invoke);
 }
 
 const BACKFILL_EXAMPLES = `Examples:

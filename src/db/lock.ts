@@ -19,6 +19,9 @@ const CLASS_ID = { migrations: 0x53444201, table: 0x53444202, aggregates: 0x5344
 /** The classid in pg_locks of the lock that a run holds on a table. */
 export const TABLE_LOCK_CLASS = CLASS_ID.table;
 
+/** The same of the lock that a run holds on the aggregates of a table. */
+export const AGGREGATES_LOCK_CLASS = CLASS_ID.aggregates;
+
 interface Key {
   readonly classId: number;
   /** An OID is unsigned, an int4 is not: those above 2^31 wrap. */

@@ -7,6 +7,8 @@ import { explainStateRight } from './state-right.ts';
 interface TransactionOptions {
   readonly access: 'read only' | 'read write';
   readonly lockTimeoutMs: number;
+  /** One snapshot for all statements of the transaction, or one for each; by default the latter. */
+  readonly isolation?: 'read committed' | 'repeatable read';
 }
 
 /**
@@ -17,9 +19,13 @@ interface TransactionOptions {
  * TimeZone and DateStyle are, since partition bounds are printed by them. jit off: a plan over thousands of leaves
  * costs more to compile than to run.
  */
-export function openingStatements({ access, lockTimeoutMs }: TransactionOptions): readonly string[] {
+export function openingStatements({
+  access,
+  lockTimeoutMs,
+  isolation = 'read committed',
+}: TransactionOptions): readonly string[] {
   return [
-    `begin isolation level read committed ${access}`,
+    `begin isolation level ${isolation} ${access}`,
     'set local search_path to pg_catalog, pg_temp',
     "set local timezone to 'UTC'",
     "set local datestyle to 'ISO, MDY'",

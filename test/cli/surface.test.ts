@@ -20,6 +20,9 @@ const COMMANDS = [
   ['partitions', 'drop'],
   ['partitions', 'drain'],
   ['partitions', 'repair'],
+  ['aggregates'],
+  ['aggregates', 'status'],
+  ['aggregates', 'verify'],
   ['migrate'],
   ['migrate', 'up'],
   ['migrate', 'status'],
@@ -92,7 +95,12 @@ describe('a mistake in the arguments', () => {
       'sensordb partitions needs a subcommand.',
       'Give one of: list, ensure, detach, attach, drop, drain, repair. See sensordb partitions --help.',
     ],
-    [[], '', 'No command was given.', 'Give one of: partitions, migrate, demo, help. See sensordb --help.'],
+    [
+      [],
+      '',
+      'No command was given.',
+      'Give one of: partitions, aggregates, migrate, demo, help. See sensordb --help.',
+    ],
   ])('%j exits 2 and says what to do', async (words, command, message, hint) => {
     const text = await runCli(words);
     expect(text).toMatchObject({
