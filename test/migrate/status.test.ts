@@ -17,7 +17,7 @@ describe('migrate status', () => {
     expect(exitCode).toBe(0);
     expect(json().data).toMatchObject({ schema: 'public', applied: [], problems: [] });
     expect(json().data.pending.map(({ version }: { version: number }) => version)).toEqual([
-      1, 2, 3, 4, 5, 6,
+      1, 2, 3, 4, 5, 6, 7, 8,
     ]);
     expect(await database.sql`select from pg_namespace where nspname = 'sensordb'`).toHaveLength(0);
     const check = await migrate('status', '--check');

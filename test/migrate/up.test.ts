@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { until } from '../support/live.ts';
+import { runMigrations } from '../support/migrations.ts';
 import { startProxy } from '../support/proxy.ts';
 import { dumpSchema } from '../support/schema-dump.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
@@ -12,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => database.drop());
 
-const NAMES = [
+const TABLES = [
   'sensors_device',
   'sensors_sensorreading',
   'sensors_sensoraggregate',
@@ -20,7 +21,10 @@ const NAMES = [
   'orders_orderlineitem',
   'orders_payment',
 ];
-const ALL = NAMES.map((name, at) => ({ version: at + 1, name }));
+const ALL = [...TABLES, 'sensors_sensoraggregate_views', 'sensors_sensoraggregate_live'].map((name, at) => ({
+  version: at + 1,
+  name,
+}));
 
 function migrate(words: readonly string[], url = database.url) {
   return runCli(['migrate', ...words, '--json'], { url });
@@ -38,7 +42,7 @@ describe('migrate up', () => {
     const first = await migrate(['up']);
     expect(first.exitCode).toBe(0);
     expect(first.json()).toMatchObject({ changed: true, data: { schema: 'public', applied: ALL } });
-    expect(await tables()).toEqual([...NAMES].sort());
+    expect(await tables()).toEqual([...TABLES].sort());
     const second = await migrate(['up']);
     expect(second.exitCode).toBe(0);
     expect(second.json()).toMatchObject({ changed: false, data: { applied: [], stateUpdated: false } });
@@ -46,9 +50,8 @@ describe('migrate up', () => {
 
   it('waits for whom it would block, names him, and leaves a line in the run log', async () => {
     await migrate(['up']);
-    await database.sql.unsafe(`set client_min_messages to warning;
-      drop table sensors_sensorreading, sensors_sensoraggregate, orders_payment, orders_orderlineitem, orders_order;
-      delete from sensordb.migration where schema_name = 'public' and version >= 2`);
+    await runMigrations(database.sql, 'public', 'down', 2);
+    await database.sql`delete from sensordb.migration where schema_name = 'public' and version >= 2`;
     const writer = await database.connect();
     await writer.unsafe(`begin; insert into sensors_device (name, serial_number) values ('a', 'b')`);
     const steps = (await migrate(['up', '--dry-run'])).json().data.steps as { locks: object[] }[];
@@ -82,7 +85,7 @@ describe('migrate up', () => {
     expect(json().changed).toBe(false);
     expect(json().data.applied).toEqual(ALL);
     const { steps } = json().data;
-    expect(new Set(steps.map(({ transaction }: { transaction: number }) => transaction)).size).toBe(9);
+    expect(new Set(steps.map(({ transaction }: { transaction: number }) => transaction)).size).toBe(12);
     expect(Object.keys(steps[0])).toEqual(['title', 'sql', 'transaction', 'locks']);
     expect(await database.sql`select from pg_namespace where nspname = 'sensordb'`).toHaveLength(0);
     for (const { sql } of steps) await database.sql.unsafe(sql);
@@ -98,16 +101,28 @@ describe('migrate up', () => {
     expect(exitCode).toBe(0);
     expect(json()).toMatchObject({ changed: false, data: { applied: [], stateUpdated: true } });
     expect(await tables()).toEqual([]);
-    expect(await tables('sensordb')).toEqual(['detached_leaf', 'drain', 'drain_row', 'migration', 'run_log']);
+    expect(await tables('sensordb')).toEqual([
+      'aggregate_change',
+      'aggregate_leaf',
+      'aggregate_pending',
+      'aggregate_retired',
+      'aggregate_skipped',
+      'aggregate_source',
+      'detached_leaf',
+      'drain',
+      'drain_row',
+      'migration',
+      'run_log',
+    ]);
   });
 
   it.each(['we.ird "schema"', 'UPPER', "it's", '100% %s $1 \\ :x'])('works in schema %j', async (schema) => {
     await database.sql.unsafe(`create schema "${schema.replaceAll('"', '""')}"`);
     expect((await migrate(['up', '--schema', schema])).exitCode).toBe(0);
-    expect(await tables(schema)).toEqual([...NAMES].sort());
+    expect(await tables(schema)).toEqual([...TABLES].sort());
     expect(await tables()).toEqual([]);
     const status = await migrate(['status', '--schema', schema, '--check']);
-    expect([status.exitCode, status.json().data.applied.length]).toEqual([0, NAMES.length]);
+    expect([status.exitCode, status.json().data.applied.length]).toEqual([0, ALL.length]);
     expect((await migrate(['status', '--check'])).exitCode).toBe(3);
   });
 
@@ -124,7 +139,7 @@ describe('migrate up', () => {
     const results = await Promise.all([1, 2, 3].map(() => migrate(['up'])));
     expect(results.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0]);
     const applied = results.flatMap(({ json }) => json().data.applied);
-    expect(applied.map(({ version }) => version).sort()).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(applied.map(({ version }) => version).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
   it('reads the history under the lock: what another run applied meanwhile is not applied again', async () => {

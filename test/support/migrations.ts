@@ -19,13 +19,15 @@ export function migrationFiles(direction: 'up' | 'down'): readonly MigrationFile
   return ordered.map((file) => ({ file, text: readFileSync(FOLDER + file, 'utf8') }));
 }
 
-/** Runs all migrations of one direction, each in its own transaction, without the command's runner. */
+/** Runs all migrations of one direction from a version on, each in its own transaction, without the command's runner. */
 export async function runMigrations(
   sql: Sql,
   schema: string,
   direction: 'up' | 'down' = 'up',
+  version = 1,
 ): Promise<void> {
   for (const { file, text } of migrationFiles(direction)) {
+    if (Number.parseInt(file, 10) < version) continue;
     await sql.begin((transaction) => transaction.unsafe(fillTemplate(text, { schema }, { file })));
   }
 }

@@ -1,4 +1,5 @@
 import type { TransactionSql } from 'postgres';
+import { type RoutineFacts, readPrograms, type ViewFacts } from './schema-programs.ts';
 
 /** A table, partitioned or a partition or neither. */
 export interface TableFacts {
@@ -43,6 +44,8 @@ export interface SchemaFacts {
   readonly constraints: readonly OwnedFacts[];
   readonly indexes: readonly OwnedFacts[];
   readonly sequences: readonly OwnedFacts[];
+  readonly routines: readonly RoutineFacts[];
+  readonly views: readonly ViewFacts[];
 }
 
 /** Reads a schema from the catalog; throws on a kind of object that it cannot describe. */
@@ -55,6 +58,7 @@ export async function readSchema(sql: TransactionSql, schema: string): Promise<S
     constraints: await readConstraints(sql, schema),
     indexes: await readIndexes(sql, schema),
     sequences: await readSequences(sql, schema),
+    ...(await readPrograms(sql, schema)),
   };
 }
 
@@ -70,10 +74,12 @@ async function refuseUnknown(sql: TransactionSql, schema: string): Promise<void>
   const rows = await sql<{ object: string }[]>`
     select pg_describe_object(o.classid, o.objid, 0) as object from (
       select 'pg_class'::regclass as classid, oid as objid, relnamespace as namespace from pg_class
-        where relkind not in ('r', 'p', 'i', 'I', 'S') or relrowsecurity or relpersistence <> 'p'
+        where relkind not in ('r', 'p', 'i', 'I', 'S', 'v') or relrowsecurity or relpersistence <> 'p'
+          or relkind = 'v' and reloptions is not null
       union all select 'pg_class'::regclass, x.oid, x.relnamespace
         from pg_index i join pg_class x on x.oid = i.indexrelid where not i.indisvalid
       union all select 'pg_proc'::regclass, oid, pronamespace from pg_proc
+        where prokind not in ('f', 'a') or prosqlbody is not null or proacl is not null
       union all select 'pg_type'::regclass, oid, typnamespace from pg_type where typtype in ('d', 'e', 'r')
       union all select 'pg_trigger'::regclass, t.oid, c.relnamespace
         from pg_trigger t join pg_class c on c.oid = t.tgrelid where not t.tgisinternal

@@ -7,6 +7,7 @@ import {
   type SchemaFacts,
   type TableFacts,
 } from './schema-catalog.ts';
+import type { RoutineFacts, ViewFacts } from './schema-programs.ts';
 
 /**
  * Writes a schema as SQL that makes the same one again, the same text on every version of PostgreSQL.
@@ -17,7 +18,36 @@ import {
 export async function dumpSchema(sql: Sql, schema: string): Promise<string> {
   const facts = await sql.begin((transaction) => readSchema(transaction, schema));
   const tables = inOrderOfNeed(facts.tables);
-  return `${tables.map((table) => dumpTable(table, facts)).join('\n\n')}\n`;
+  const parts = [
+    ...facts.routines.filter(({ needsTables }) => !needsTables).map(dumpRoutine),
+    ...tables.map((table) => dumpTable(table, facts)),
+    ...facts.routines.filter(({ needsTables }) => needsTables).map(dumpRoutine),
+    ...facts.views.map(dumpView),
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+function dumpRoutine(routine: RoutineFacts): string {
+  const { isAggregate, arguments: list, signature, clauses, body } = routine;
+  const kind = isAggregate ? 'aggregate' : 'function';
+  const head = `create ${kind} ${name(routine.name)}(${list})`;
+  return [
+    isAggregate
+      ? `${head} (\n  ${clauses.join(',\n  ')}\n);`
+      : `${head}\n${clauses.join('\n')}\nas $$${body}$$;`,
+    comment(`${kind} ${name(routine.name)}(${signature})`, routine.comment),
+  ]
+    .filter((line) => line !== '')
+    .join('\n');
+}
+
+function dumpView(view: ViewFacts): string {
+  return [
+    `create view ${name(view.name)} as\n${view.query}`,
+    comment(`view ${name(view.name)}`, view.comment),
+  ]
+    .filter((line) => line !== '')
+    .join('\n');
 }
 
 function inOrderOfNeed(tables: readonly TableFacts[]): readonly TableFacts[] {

@@ -1,0 +1,10 @@
+-- Drops the views of hourly, daily and monthly figures, and the index by which hours are found.
+-- Strongest lock: ACCESS EXCLUSIVE on sensors_sensoraggregate, for the index. Runs in a transaction.
+drop view :"schema".sensors_sensoraggregate_monthly;
+drop view :"schema".sensors_sensoraggregate_daily;
+drop view :"schema".sensors_sensoraggregate_hourly;
+drop function :"schema".sensors_moments_unscaled(double precision[]);
+drop function :"schema".sensors_moments_scaled(double precision[]);
+drop aggregate :"schema".sensors_moments_merge(double precision[]);
+drop index :"schema".sensors_sensoraggregate_hour_brin_idx;
+drop function :"schema".sensors_month_of(timestamptz);
