@@ -1,5 +1,6 @@
 import { SensordbError } from '../cli/errors.ts';
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts';
+import type { Warning } from '../cli/output.ts';
 import { isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import type { Refusal } from './gate.ts';
 import type { LeafState } from './leaf-facts.ts';
@@ -70,13 +71,15 @@ function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
   }
 }
 
+const ROWS_OUTSIDE = 'rows_outside_bounds';
+
 /** A violated CHECK has a name; the constraint of a DEFAULT partition has none, but for the guard on it. */
 function checkViolation(kind: LeafTask['kind'], error: SensordbError): Verdict {
   const { cause } = error;
   const name = isServerError(cause) ? cause.constraint_name : undefined;
   return name !== undefined && !name.startsWith(GUARD)
     ? {
-        reason: 'rows_outside_bounds',
+        reason: ROWS_OUTSIDE,
         exitCode: kind === 'attach' ? EXIT.no : EXIT.refused,
         hint: 'Rows that its bounds exclude came in while it was detached: move or delete them, then run this again.',
       }
@@ -95,6 +98,23 @@ function describeHalfway({ kind, leaf }: LeafTask, state: LeafState | null): str
   return state === 'detached'
     ? ' It is detached, but not complete: the next run of detach completes it.'
     : '';
+}
+
+/**
+ * Tells whether a failure is none of the run: of a leaf that was detached before and that nobody named.
+ *
+ * Rows that somebody put into it stay there until he takes them away: no run after that would end well.
+ */
+export function isNobodysWish({ kind, isSelected }: LeafTask, { reason }: Failure): boolean {
+  return kind === 'complete' && !isSelected && reason === ROWS_OUTSIDE;
+}
+
+/** Warns of a detached leaf that could not be completed. */
+export function describeIncomplete({ name, message, hint }: Failure): Warning {
+  return {
+    code: 'leaf_incomplete',
+    message: `${name}, detached before, lacks a valid CHECK on its bounds: ${message} ${hint}`,
+  };
 }
 
 /** Makes the failure of a leaf that the plan refused. */
