@@ -140,8 +140,8 @@ function unfinishedTask(
   return { kind: 'complete', ...task, first: [], ...completion(scene, leaf, item.noted, targetSchema) };
 }
 
-/** Nothing of the leaf is changed: the note of it alone, so that no later run takes it for one that it has to complete. */
-function forgetTask({ range }: DetachedLeaf, leaf: LeafFacts): LeafTask {
+/** Makes the task that changes nothing of a leaf but the note of it: no later run takes it for one that it has to complete. */
+export function forgetTask({ range }: DetachedLeaf, leaf: LeafFacts): LeafTask {
   const first = [forgetPhase(leaf)];
   return {
     kind: 'forget',
