@@ -61,6 +61,16 @@ function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
             hint: 'Somebody else made a leaf of that time. See: sensordb partitions list.',
           }
         : { reason: facts.code, exitCode };
+    case SQLSTATE.duplicateTable:
+    case SQLSTATE.duplicateObject:
+      return {
+        reason: 'name_taken',
+        exitCode: kind === 'attach' ? EXIT.no : EXIT.failed,
+        hint:
+          kind === 'attach'
+            ? 'Rename what has the name where the leaf goes, then run this again.'
+            : `Rename what is there, then run this again; or choose another place: sensordb partitions detach ${leaf.relation} --into-schema SCHEMA.`,
+      };
     case SQLSTATE.objectNotInPrerequisiteState:
       // Another leaf is "detach pending", or there is a DEFAULT partition by now: the next try works on what is there.
       return kind === 'detach'

@@ -150,6 +150,20 @@ describe('attach is a conflict', () => {
     expect(run.data.conflicts[0].message).toContain('public.usurper');
   });
 
+  it('for a leaf whose name is taken where it was', async () => {
+    database = await readings('create schema archive');
+    await detach(database, ['readings_2025_12', '--into-schema', 'archive']);
+    await database.sql.unsafe('create table readings_2025_12 ()');
+    const taken = await attach(database, ['archive.readings_2025_12']);
+    expect(taken).toMatchObject({
+      exitCode: 3,
+      changed: false,
+      data: { conflicts: [{ reason: 'name_taken' }] },
+    });
+    await database.sql.unsafe('drop table public.readings_2025_12');
+    expect((await attach(database, ['archive.readings_2025_12'])).exitCode).toBe(0);
+  });
+
   it('while DEFAULT holds rows of its period, until they are moved as its hint says', async () => {
     database = await readings('', { default: true });
     await detach(database, [OLD]);
