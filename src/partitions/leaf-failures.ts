@@ -48,28 +48,19 @@ type Verdict = Pick<Failure, 'reason' | 'exitCode'> & { readonly hint?: string }
 
 function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
   const { exitCode, facts } = error;
+  const conflict = kind === 'attach' ? conflictOf(leaf, facts.sqlstate) : null;
+  if (conflict !== null) return conflict;
   const shared = refusalOf(leaf.name, error);
   if (shared !== null) return { reason: shared.reason, hint: shared.hint, exitCode: exitCodeOf(shared) };
   switch (facts.sqlstate) {
     case SQLSTATE.checkViolation:
       return checkViolation(kind, error);
-    case SQLSTATE.invalidObjectDefinition:
-      return kind === 'attach'
-        ? {
-            reason: 'overlap',
-            exitCode: EXIT.no,
-            hint: 'Somebody else made a leaf of that time. See: sensordb partitions list.',
-          }
-        : { reason: facts.code, exitCode };
     case SQLSTATE.duplicateTable:
     case SQLSTATE.duplicateObject:
       return {
         reason: 'name_taken',
-        exitCode: kind === 'attach' ? EXIT.no : EXIT.failed,
-        hint:
-          kind === 'attach'
-            ? 'Rename what has the name where the leaf goes, then run this again.'
-            : `Rename what is there, then run this again; or choose another place: sensordb partitions detach ${leaf.relation} --into-schema SCHEMA.`,
+        exitCode,
+        hint: `Rename what is there, then run this again; or choose another place: sensordb partitions detach ${leaf.relation} --into-schema SCHEMA.`,
       };
     case SQLSTATE.objectNotInPrerequisiteState:
       // Another leaf is "detach pending", or there is a DEFAULT partition by now: the next try works on what is there.
@@ -78,6 +69,32 @@ function verdictOf({ kind, leaf }: LeafTask, error: SensordbError): Verdict {
         : { reason: facts.code, exitCode };
     default:
       return { reason: facts.code, exitCode };
+  }
+}
+
+/** What stands against an attach that only ATTACH itself finds; null for what is no conflict. */
+function conflictOf({ relation }: LeafTask['leaf'], sqlstate: string | null): Verdict | null {
+  const conflict = (reason: string, hint: string): Verdict => ({ reason, hint, exitCode: EXIT.no });
+  switch (sqlstate) {
+    case SQLSTATE.invalidObjectDefinition:
+      return conflict('overlap', 'Somebody else made a leaf of that time. See: sensordb partitions list.');
+    case SQLSTATE.duplicateTable:
+    case SQLSTATE.duplicateObject:
+      return conflict('name_taken', 'Rename what has the name where the leaf goes, then run this again.');
+    case SQLSTATE.foreignKeyViolation:
+    case SQLSTATE.uniqueViolation:
+    case SQLSTATE.exclusionViolation:
+      return conflict(
+        'rows_violate_constraint',
+        `Rows of ${relation} break a constraint of the table: correct or delete them, then run this again.`,
+      );
+    case SQLSTATE.datatypeMismatch:
+      return conflict(
+        'constraints_differ',
+        `A partition has the CHECK constraints of its parent: ALTER TABLE ${relation} ADD CONSTRAINT …, then run this again.`,
+      );
+    default:
+      return null;
   }
 }
 
