@@ -107,6 +107,30 @@ describe('a detach that is interrupted halfway', () => {
   });
 });
 
+it('PostgreSQL refuses DETACH CONCURRENTLY in a transaction, beside a pending leaf, and beside DEFAULT', async () => {
+  const refused = async (statement: string) => {
+    const { code, message } = await reader.unsafe(statement).catch((error) => error);
+    return [code, message];
+  };
+  const another = 'alter table readings detach partition readings_2026_01';
+  expect(await refused(`begin; ${another} concurrently`)).toEqual(['25001', expect.any(String)]);
+  await reader.unsafe('rollback');
+  expect(await refused(`${another} finalize`)).toEqual([
+    '55000',
+    expect.stringContaining('cannot complete detaching'),
+  ]);
+  await makePending();
+  expect(await refused(`${another} concurrently`)).toEqual([
+    '55000',
+    expect.stringContaining('already pending'),
+  ]);
+  await reader.unsafe('create table readings_default partition of readings default');
+  expect(await refused(`${another} concurrently`)).toEqual([
+    '55000',
+    expect.stringContaining('default partition'),
+  ]);
+});
+
 describe('a detach that did not come to its end', () => {
   it('is carried to the schema that was asked for', async () => {
     await database.sql`create schema archive`;

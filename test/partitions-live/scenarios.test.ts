@@ -179,6 +179,27 @@ describe('beside a leaf whose detach was interrupted', () => {
   ])('%s does its work on the others', async (_what, words, key, done) => {
     expect((await must(onVital(words)))[key]).toMatchObject(done);
   });
+
+  it('and a DEFAULT that was made since, all do theirs, and attach puts it back', async () => {
+    const { sql } = database;
+    await sql.unsafe(`create table vital_default partition of vital default;
+      insert into vital values (200, '2024-12-31Z', 200)`);
+    // The bounds of the leaf are taken yet, in DEFAULT as well (14 to 18).
+    await expect(sql`insert into vital values (201, '2025-02-10Z', 201)`).rejects.toMatchObject({
+      code: '23514',
+    });
+    const ensured = await run(onVital(['ensure', '--from', '2025-02', '--until', '2025-07']));
+    expect(ensured).toMatchObject({ exitCode: 3, data: { created: ['vital_2025_05', 'vital_2025_06'] } });
+    expect(ensured.data.conflicts).toMatchObject([{ reason: 'detach_pending' }, { reason: 'name_taken' }]);
+    expect((await must(onVital(['drain']))).drained).toMatchObject([{ rows: 1 }]);
+    expect((await must(onVital(['drop', 'vital_2025_01', '--yes']))).dropped).toEqual(['vital_2025_01']);
+    const half = await run(onVital(['drop', 'vital_2025_02', '--yes']));
+    expect([half.exitCode, half.data.refused]).toMatchObject([6, [{ reason: 'detach_pending' }]]);
+    expect((await must(onVital(['attach', 'vital_2025_02']))).attached).toEqual(['vital_2025_02']);
+    const [february] =
+      await sql`select count(*)::int4 from vital where at >= '2025-02-01Z' and at < '2025-03-01Z'`;
+    expect(february?.count).toBe(28);
+  });
 });
 
 describe('a clock that is ahead of the server’s', () => {
