@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCli } from '../support/cli.ts';
 import { allTables } from '../support/leaf-facts.ts';
 import { NOW } from '../support/live.ts';
 import { runJson } from '../support/partitions.ts';
@@ -147,6 +148,22 @@ describe('what may not be', () => {
       expect(await wholeState()).toEqual(before);
     },
   );
+});
+
+describe('a dry run says', () => {
+  it('of each command how many rows and bytes it concerns, and who is in the way right now', async () => {
+    await makeVitals();
+    await database.sql`create index on only vital (value)`;
+    const holder = database.connect();
+    await holder.unsafe(`begin; lock table vital in share mode; lock table vital_2025_04 in share mode`);
+    for (const [name, words] of COMMANDS) {
+      const argv = ['partitions', ...onVital(words), '--dry-run'];
+      const { stdout } = await runCli(argv, { url: database.url, now: NOW });
+      expect(stdout, name).toMatch(/^-- concerns public\.vital_\w+: .*, \d+(\.\d+)? kB$/m);
+      expect(stdout, name).toMatch(/^-- in the way now: pid \d+ .* holds ShareLock on public\.vital/m);
+    }
+    await holder.unsafe('rollback');
+  });
 });
 
 describe('beside a leaf whose detach was interrupted', () => {
