@@ -7,10 +7,13 @@ import { busyError, failure, refusedError, SensordbError } from '../cli/errors.t
  */
 export const SQLSTATE = {
   checkViolation: '23514',
+  /** Also: the table to be attached lacks a constraint of its parent. */
+  datatypeMismatch: '42804',
   duplicateObject: '42710',
   duplicateTable: '42P07',
   deadlockDetected: '40P01',
   dependentObjectsStillExist: '2BP01',
+  exclusionViolation: '23P01',
   foreignKeyViolation: '23503',
   insufficientPrivilege: '42501',
   invalidObjectDefinition: '42P17',

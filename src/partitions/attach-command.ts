@@ -46,6 +46,7 @@ function preview(prepared: PreparedAttach, scene: Scene) {
 
 function outcomeOf(prepared: PreparedAttach, result: TaskResult, { table, warnings }: Scene): Outcome {
   const { existing } = prepared;
+  const done = result.done.filter(({ kind }) => kind === 'attach');
   const failures: readonly Failure[] = [
     ...prepared.conflicts.map((conflict) => ({ ...conflict, exitCode: EXIT.no })),
     ...result.failed,
@@ -65,20 +66,18 @@ function outcomeOf(prepared: PreparedAttach, result: TaskResult, { table, warnin
     changed: result.changed,
     data: {
       table: { schema: table.schema, name: table.name },
-      attached: result.done.map(({ leaf }) => leaf.name),
+      attached: done.map(({ leaf }) => leaf.name),
       existing,
       conflicts,
       refused,
-      finalized: result.done
-        .filter(({ leaf }) => leaf.state === 'detach_pending')
-        .map(({ leaf }) => leaf.name),
+      finalized: done.filter(({ leaf }) => leaf.state === 'detach_pending').map(({ leaf }) => leaf.name),
     },
     warnings: [...warnings, ...prepared.warnings, ...result.warnings],
     error: (result.error ?? worstFailure(failures, exitCode))?.facts ?? null,
     render: (style) =>
       renderDetach(style, {
         table,
-        tasks: result.done,
+        tasks: done,
         refused: [...conflicts, ...refused],
         already: existing,
       }),

@@ -37,6 +37,8 @@ export interface AttachSketch {
   readonly candidates: readonly AttachCandidate[];
   /** Of those that were named: what is attached already. */
   readonly existing: readonly string[];
+  /** Of those: what a run that was cut is noted to detach. */
+  readonly begun: readonly DetachedLeaf[];
 }
 
 /** Finds what was named among the leaves that there are and that there were; throws usage errors; pure. */
@@ -65,6 +67,7 @@ export function sketchAttach(
   return {
     candidates,
     existing: chosen.filter(({ state }) => state === 'attached').map(({ name }) => name),
+    begun: chosen.filter(({ state }) => state === 'attached').flatMap(({ oid }) => noted.get(oid) ?? []),
   };
 }
 

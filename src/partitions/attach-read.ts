@@ -38,8 +38,8 @@ export async function findStranger(session: Session, text: string): Promise<Stra
 interface ColumnDifferences {
   readonly oid: number;
   readonly differences: readonly string[];
-  /** The columns with an identity of their own, quoted. */
-  readonly identities: readonly string[];
+  /** What ALTER TABLE is to do about them, as far as that loses nothing. */
+  readonly remedies: readonly string[];
 }
 
 /** Compares the columns of tables with those of their parent to be: what ATTACH would refuse, before anything is changed. */
@@ -55,7 +55,7 @@ export async function readColumnConflicts(
       : `(l.attidentity <> '' and not (select c.relispartition from pg_class c where c.oid = l.attrelid))`;
   const { rows } = await session.run<ColumnDifferences>(
     `select o.oid, json_agg(d.difference order by d.difference) as differences,
-            coalesce(json_agg(d.name order by d.name) filter (where d.is_identity), '[]') as identities
+            coalesce(json_agg(d.remedy order by d.difference) filter (where d.remedy is not null), '[]') as remedies
        from unnest($2::oid[]) o (oid)
        cross join lateral (
          select case when l.attname is null then p.attname || ' is missing'
@@ -66,7 +66,14 @@ export async function readColumnConflicts(
                      when p.attgenerated <> l.attgenerated then p.attname || ' is generated in one alone'
                      when p.attnotnull and not l.attnotnull then p.attname || ' may be null'
                      when ${hasOwnIdentity} then l.attname || ' has an identity of its own' end as difference,
-                ${hasOwnIdentity} as is_identity, quote_ident(l.attname) as name
+                case when l.attname is null and p.attgenerated = ''
+                     then format('ADD COLUMN %I %s', p.attname, format_type(p.atttypid, p.atttypmod))
+                     when l.attname is null or p.attname is null then null
+                     when (p.atttypid, p.atttypmod) <> (l.atttypid, l.atttypmod)
+                     then format('ALTER COLUMN %I TYPE %s', p.attname, format_type(p.atttypid, p.atttypmod))
+                     when p.attcollation <> l.attcollation or p.attgenerated <> l.attgenerated then null
+                     when p.attnotnull and not l.attnotnull then format('ALTER COLUMN %I SET NOT NULL', p.attname)
+                     when ${hasOwnIdentity} then format('ALTER COLUMN %I DROP IDENTITY', p.attname) end as remedy
            from (select * from pg_attribute a where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped) p
            full join (select * from pg_attribute a where a.attrelid = o.oid and a.attnum > 0 and not a.attisdropped) l
              on l.attname = p.attname) d
@@ -74,11 +81,13 @@ export async function readColumnConflicts(
       group by o.oid`,
     [String(table.oid), candidates.map(({ oid }) => String(oid))],
   );
-  return rows.map(({ oid, differences, identities }) => {
+  return rows.map(({ oid, differences, remedies }) => {
     const { name, schema } = candidates.find((candidate) => candidate.oid === oid) as AttachCandidate;
     const relation = qualifiedName(schema, name);
-    const drops = identities.map((column) => `ALTER COLUMN ${column} DROP IDENTITY`);
-    const remedy = `ALTER TABLE ${relation}${drops.length === 0 ? '' : ` ${drops.join(', ')}`}`;
+    const remedy =
+      remedies.length === 0
+        ? 'change or drop those columns'
+        : `ALTER TABLE ${relation} ${remedies.join(', ')}`;
     return {
       oid,
       name,

@@ -11,7 +11,7 @@ import { findStranger } from './attach-read.ts';
 import type { AttachRequest } from './attach-request.ts';
 import { sortOut } from './attach-sort.ts';
 import { checkOf } from './bound-check.ts';
-import { readScene } from './detach.ts';
+import { forgetTask, readScene } from './detach.ts';
 import { type DetachScene, finalizePhases } from './detach-phases.ts';
 import { type DetachedLeaf, type PublicationMembership, readDetached } from './detached.ts';
 import type { Refusal } from './gate.ts';
@@ -38,7 +38,7 @@ export async function prepareAttach(
   request: AttachRequest,
   options: RunOptions,
 ): Promise<PreparedAttach> {
-  const { partitions, candidates, existing } = await readCandidates(session, table, request);
+  const { partitions, candidates, existing, begun } = await readCandidates(session, table, request);
   const { free, conflicts, guarded } = await sortOut(
     session,
     table,
@@ -47,8 +47,8 @@ export async function prepareAttach(
     request,
     options,
   );
-  if (free.length === 0) return { partitions, tasks: [], conflicts, existing, warnings: [] };
-  const oids = free.map(({ oid }) => oid);
+  if (free.length + begun.length === 0) return { partitions, tasks: [], conflicts, existing, warnings: [] };
+  const oids = [...free, ...begun].map(({ oid }) => oid);
   const memberships = free.flatMap(({ noted }) => noted?.publications ?? []);
   const { scene, facts, rights } = await reading(session, async () => ({
     scene: await readScene(session, table, oids, options),
@@ -66,7 +66,12 @@ export async function prepareAttach(
     ...free.flatMap((candidate) => describeRights(candidate, rights)),
     ...(guarded === null ? [] : [guardWarning(guarded, free)]),
   ];
-  return { partitions, tasks: afterGuard(partitions, tasks), conflicts, existing, warnings };
+  // Otherwise a later run would take what somebody detaches by hand for its own, and move it away.
+  const forget = begun.flatMap((noted) => {
+    const leaf = facts.get(noted.oid);
+    return leaf === undefined ? [] : [forgetTask(noted, leaf)];
+  });
+  return { partitions, tasks: [...forget, ...afterGuard(partitions, tasks)], conflicts, existing, warnings };
 }
 
 /** What an interrupted run left on DEFAULT refuses live rows: it goes first. */
@@ -85,7 +90,7 @@ async function readCandidates(session: Session, table: PartitionedTable, request
       const stranger = await findStranger(session, name);
       const known = [...partitions.leaves, ...detached].find(({ oid }) => oid === stranger.oid);
       if (known === undefined) {
-        return { partitions, candidates: [adopt(table, stranger, request.range)], existing: [] };
+        return { partitions, candidates: [adopt(table, stranger, request.range)], existing: [], begun: [] };
       }
       requireSameRange(known, request.range);
     }

@@ -70,7 +70,7 @@ export async function prepareDetach(
     facts.has(item.leaf.oid);
   const wanted = (oid: number): string | null => (selected.has(oid) ? request.intoSchema : null);
   const { gate } = request;
-  const tasks: readonly LeafTask[] = [
+  const all: readonly LeafTask[] = [
     ...forgotten.filter(({ oid }) => facts.has(oid)).map((leaf) => forgetTask(leaf, of(leaf))),
     ...unfinished.filter(there).map((item) => unfinishedTask(scene, item, of(item.leaf), wanted)),
     ...decision.detach
@@ -78,13 +78,14 @@ export async function prepareDetach(
       .map((leaf) => detachTask(scene, of(leaf), leaf.range, wanted(leaf.oid), gate)),
     ...moved.filter(({ oid }) => facts.has(oid)).map((leaf) => moveTask(scene, leaf, of(leaf), wanted)),
   ];
+  const tasks = all.map((task) => ({
+    ...task,
+    isSelected: task.kind !== 'forget' && selected.has(task.leaf.oid),
+  }));
   await reading(session, () => requireTarget(session, request.intoSchema, tasks));
   return {
     ...common,
-    tasks: tasks.map((task) => ({
-      ...task,
-      isSelected: task.kind !== 'forget' && selected.has(task.leaf.oid),
-    })),
+    tasks,
     warnings: [
       ...describeWay(scene, decision.detach.length),
       ...describePublications(
@@ -140,8 +141,8 @@ function unfinishedTask(
   return { kind: 'complete', ...task, first: [], ...completion(scene, leaf, item.noted, targetSchema) };
 }
 
-/** Nothing of the leaf is changed: the note of it alone, so that no later run takes it for one that it has to complete. */
-function forgetTask({ range }: DetachedLeaf, leaf: LeafFacts): LeafTask {
+/** Makes the task that changes nothing of a leaf but the note of it: no later run takes it for one that it has to complete. */
+export function forgetTask({ range }: DetachedLeaf, leaf: LeafFacts): LeafTask {
   const first = [forgetPhase(leaf)];
   return {
     kind: 'forget',

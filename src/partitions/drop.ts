@@ -23,6 +23,8 @@ export interface DropWork {
   readonly leaf: SelectedLeaf;
   /** The partitions below it, which go with it. */
   readonly below: readonly string[];
+  /** It is attached, and could be detached without a lock that holds up readers and writers. */
+  readonly isDetachable: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -123,6 +125,7 @@ async function makeWork(
   return drop.map((leaf) => ({
     leaf,
     below: relations.leaves.get(leaf.oid)?.below ?? [],
+    isDetachable: leaf.state === 'attached' && relations.default === null,
     steps: dropSteps(scene, leaf, gate),
   }));
 }
@@ -139,7 +142,7 @@ export interface DropResult {
 /** Drops the leaves of a plan, each in a transaction of its own; one that is refused or blocked does not stop the others. */
 export async function runDrop(
   session: Session,
-  { work, refused }: PreparedDrop,
+  { table, work, refused }: PreparedDrop,
   options: RunOptions,
   onLeaf: (leaf: SelectedLeaf) => void,
 ): Promise<DropResult> {
@@ -153,7 +156,7 @@ export async function runDrop(
       session.signal.throwIfAborted();
       const refusal = refusalOf(piece.leaf.name, thrown);
       if (refusal === null) throw thrown;
-      held.set(piece, refusal);
+      held.set(piece, refusal.reason === BLOCKED ? adviseDetach(table, piece, refusal) : refusal);
       return refusal.reason === BLOCKED ? 'blocked' : 'refused';
     }
     held.delete(piece);
@@ -165,4 +168,11 @@ export async function runDrop(
     (thrown) => toSensordbError(session.signal.aborted ? session.signal.reason : thrown),
   );
   return { dropped, refused: [...refused, ...held.values()], error };
+}
+
+/** DETACH CONCURRENTLY gets past idle transactions that hold a lock on the parent; the drop of an attached leaf does not. */
+function adviseDetach(table: PartitionedTable, { leaf, isDetachable }: DropWork, refusal: Refusal): Refusal {
+  if (!isDetachable) return refusal;
+  const advice = `A weaker lock on ${table.qualified} will do for: sensordb partitions detach ${relationOf(leaf)} --table ${table.qualified}; then drop it.`;
+  return { ...refusal, hint: `${refusal.hint} ${advice}` };
 }

@@ -9,7 +9,7 @@ import type { Range } from '../time/instant.ts';
 import type { PhaseOptions } from './detach-run.ts';
 import { type DetachedLeaf, readDetached } from './detached.ts';
 import { type LeafFacts, readLeafFacts, readLeafState } from './leaf-facts.ts';
-import { type Failure, failureOf } from './leaf-failures.ts';
+import { describeIncomplete, type Failure, failureOf, isNobodysWish } from './leaf-failures.ts';
 import { forgetPhase } from './leaf-statements.ts';
 import { describeLeft, type Undo, undoTask } from './leaf-undo.ts';
 import { type Phase, runPhases } from './leaf-work.ts';
@@ -44,7 +44,7 @@ export interface TaskResult {
   readonly error: SensordbError | null;
   /** Something was changed: of a leaf that failed, too. */
   readonly changed: boolean;
-  /** What failed tasks have left that refuses rows. */
+  /** What failed tasks have left that refuses rows, and what nobody asked for and was not done. */
   readonly warnings: readonly Warning[];
 }
 
@@ -88,13 +88,17 @@ export async function runTasks(
       changed ||= state !== null && state !== task.leaf.state;
       const failure = failureOf(task, error, state, standing);
       if (endsTheRun(failure, task, error)) throw error;
+      if (isNobodysWish(task, failure)) {
+        left.set(task, [describeIncomplete(failure)]);
+        return 'refused';
+      }
       failed.set(task, failure);
       return failure.reason === BLOCKED ? 'blocked' : 'refused';
     }
     failed.delete(task);
     left.delete(task);
     done.add(task);
-    changed = true;
+    changed ||= task.kind !== 'forget';
     return 'done';
   };
   const error = await inRounds(tasks, options, attempt).then(

@@ -150,6 +150,58 @@ describe('attach is a conflict', () => {
     expect(run.data.conflicts[0].message).toContain('public.usurper');
   });
 
+  it.each([
+    [
+      'a row whose reference leads nowhere',
+      'alter table readings_2025_12 drop constraint readings_device_id_fkey; update readings_2025_12 set device_id = 99',
+      'rows_violate_constraint',
+    ],
+    [
+      'a row twice',
+      'alter table readings_2025_12 drop constraint readings_2025_12_pkey; insert into readings_2025_12 table readings_2025_12',
+      'rows_violate_constraint',
+    ],
+    [
+      'no CHECK that its parent has by now',
+      'alter table readings add constraint known check (id is not null)',
+      'constraints_differ',
+    ],
+  ])('for a leaf with %s, and attaches the others', async (_what, statement, reason) => {
+    database = await readings();
+    await detach(database, ['readings_2025_12', 'readings_2026_01']);
+    await database.sql.unsafe(`${statement};
+      alter table readings_2026_01 add constraint known check (id is not null)`);
+    const run = await attach(database, ['readings_2025_12', 'readings_2026_01']);
+    expect(run).toMatchObject({ exitCode: 3, error: null, data: { attached: ['readings_2026_01'] } });
+    expect(run.data.conflicts).toMatchObject([{ name: 'readings_2025_12', reason }]);
+  });
+
+  it('for a leaf that lacks columns that its parent has got, until its hint is followed', async () => {
+    database = await readings();
+    await detach(database, ['readings_2025_12']);
+    await database.sql.unsafe(`alter table readings add "the note" varchar(7);
+      alter table readings_2025_12 alter value type real, alter device_id drop not null`);
+    const run = await attach(database, ['readings_2025_12']);
+    expect(run).toMatchObject({ exitCode: 3, data: { conflicts: [{ reason: 'columns_differ' }] } });
+    const [remedy] = /ALTER TABLE .*(?=, then run)/.exec(run.data.conflicts[0].hint) ?? [];
+    await database.sql.unsafe(remedy ?? '');
+    expect(await attach(database, ['readings_2025_12'])).toMatchObject({ exitCode: 0 });
+  });
+
+  it('for a leaf whose name is taken where it was', async () => {
+    database = await readings('create schema archive');
+    await detach(database, ['readings_2025_12', '--into-schema', 'archive']);
+    await database.sql.unsafe('create table readings_2025_12 ()');
+    const taken = await attach(database, ['archive.readings_2025_12']);
+    expect(taken).toMatchObject({
+      exitCode: 3,
+      changed: false,
+      data: { conflicts: [{ reason: 'name_taken' }] },
+    });
+    await database.sql.unsafe('drop table public.readings_2025_12');
+    expect((await attach(database, ['archive.readings_2025_12'])).exitCode).toBe(0);
+  });
+
   it('while DEFAULT holds rows of its period, until they are moved as its hint says', async () => {
     database = await readings('', { default: true });
     await detach(database, [OLD]);

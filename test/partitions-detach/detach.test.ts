@@ -153,6 +153,29 @@ describe('detach refuses', () => {
     expect(await leavesOf(database.sql)).toContain('readings_2025_12');
   });
 
+  it.each([
+    ['of a sequence', 'create sequence archive.readings_2025_12_n_seq'],
+    ['of a domain', 'create domain archive.readings_2025_12 as int'],
+    ['of a type like the array of its rows', `create type archive._readings_2025_12 as enum ('a')`],
+    ['of one of its own partitions', 'create table archive.readings_2025_11_a ()'],
+    ['of another leaf that is moved, too', 'alter table readings_2026_01 set schema other'],
+  ])('a schema where the name %s is taken, before anything is changed', async (_what, statement) => {
+    database = await readings(`create schema archive; create schema other;
+      create sequence readings_2025_12_n_seq owned by readings_2025_12.value;
+      create table readings_2025_11 partition of readings for values from ('2025-11-01Z') to ('2025-12-01Z') partition by list (id);
+      create table readings_2025_11_a partition of readings_2025_11 default; ${statement};
+      alter table if exists other.readings_2026_01 rename to readings_2025_12`);
+    const words = ['--before', '2026-02-01', '--into-schema', 'archive'];
+    const run = await detach(database, words);
+    expect(run).toMatchObject({ exitCode: 2, changed: false, error: { code: 'name_taken' } });
+    expect(await leavesOf(database.sql)).toHaveLength(6);
+    await database.sql.unsafe(`drop schema archive cascade; create schema archive;
+      alter table if exists other.readings_2025_12 rename to free`);
+    expect(await detach(database, words)).toMatchObject({ exitCode: 0 });
+    const moved = await database.sql`select to_regclass('archive.readings_2025_11_a') is not null as is`;
+    expect(moved).toEqual([{ is: true }]);
+  });
+
   it.each(['pg_catalog', 'pg_toast', 'pg_temp', 'information_schema', 'sensordb', ''])(
     "a schema that is not for users' tables: %j",
     async (schema) => {

@@ -23,6 +23,9 @@ async function states() {
   return rows.map(({ line }) => line);
 }
 
+const incomplete = ({ warnings }: Awaited<ReturnType<typeof detach>>) =>
+  warnings.filter(({ code }) => code === 'leaf_incomplete');
+
 /** Makes a leaf "detach pending", as somebody does whose DETACH CONCURRENTLY is interrupted. */
 async function makePending(leaf = OLD): Promise<void> {
   const other = database.connect();
@@ -104,6 +107,30 @@ describe('a detach that is interrupted halfway', () => {
   });
 });
 
+it('PostgreSQL refuses DETACH CONCURRENTLY in a transaction, beside a pending leaf, and beside DEFAULT', async () => {
+  const refused = async (statement: string) => {
+    const { code, message } = await reader.unsafe(statement).catch((error) => error);
+    return [code, message];
+  };
+  const another = 'alter table readings detach partition readings_2026_01';
+  expect(await refused(`begin; ${another} concurrently`)).toEqual(['25001', expect.any(String)]);
+  await reader.unsafe('rollback');
+  expect(await refused(`${another} finalize`)).toEqual([
+    '55000',
+    expect.stringContaining('cannot complete detaching'),
+  ]);
+  await makePending();
+  expect(await refused(`${another} concurrently`)).toEqual([
+    '55000',
+    expect.stringContaining('already pending'),
+  ]);
+  await reader.unsafe('create table readings_default partition of readings default');
+  expect(await refused(`${another} concurrently`)).toEqual([
+    '55000',
+    expect.stringContaining('default partition'),
+  ]);
+});
+
 describe('a detach that did not come to its end', () => {
   it('is carried to the schema that was asked for', async () => {
     await database.sql`create schema archive`;
@@ -135,13 +162,26 @@ describe('a detach that did not come to its end', () => {
     expect(await detach(database, ['--before', '2020-01-01'])).toMatchObject({ changed: false });
   });
 
-  it('is left, and does not stop others, when rows outside of its bounds came in', async () => {
+  it('is left, and fails no run that is about others, when rows outside of its bounds came in', async () => {
     await detach(database, [OLD]);
     await database.sql.unsafe(`alter table ${OLD} drop constraint ${OLD}_at_check;
       insert into ${OLD} values (1000, 1, '2030-01-01Z', 1)`);
-    const run = await detach(database, ['readings_2026_01']);
-    expect(run).toMatchObject({ exitCode: 6, data: { detached: ['readings_2026_01'] } });
-    expect(run.data.refused).toMatchObject([{ name: OLD, reason: 'rows_outside_bounds' }]);
+    for (const [words, detached] of [
+      [['readings_2026_01'], ['readings_2026_01']],
+      [['--before', '2020-01-01'], []],
+    ]) {
+      const run = await detach(database, words ?? []);
+      expect(run).toMatchObject({ exitCode: 0, error: null, data: { detached, refused: [] } });
+      const [warning] = incomplete(run);
+      expect(warning?.message).toContain(OLD);
+    }
+    const named = await detach(database, [OLD]);
+    expect(named).toMatchObject({ exitCode: 6, data: { detached: [] } });
+    expect(named.data.refused).toMatchObject([{ name: OLD, reason: 'rows_outside_bounds' }]);
+    await database.sql.unsafe(`delete from ${OLD} where id = 1000`);
+    const mended = await detach(database, ['--before', '2020-01-01']);
+    expect(mended).toMatchObject({ exitCode: 0, data: { detached: [OLD] } });
+    expect(incomplete(mended)).toEqual([]);
   });
 
   it('leaves a leaf as it was, and no note, when nothing was begun', async () => {

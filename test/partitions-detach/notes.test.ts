@@ -36,7 +36,11 @@ it.each([
     database = await readings('create schema archive');
     await cutBefore([OLD, '--into-schema', 'archive']);
     for (const words of runs) {
-      expect(await detach(database, words)).toMatchObject({ exitCode: 0, data: { detached: [] } });
+      expect(await detach(database, words)).toMatchObject({
+        exitCode: 0,
+        changed: false,
+        data: { detached: [] },
+      });
     }
     await database.sql.unsafe(`alter table readings detach partition ${OLD}`);
     const run = await detach(database, ['readings_2026_01']);
@@ -56,6 +60,17 @@ it('a leaf counts as detached from the end of its detach, not from its beginning
   const noted = await database.sql`select state, clock_timestamp() - detached_at < interval '1 day' as now
     from sensordb.detached_leaf`;
   expect(noted).toEqual([{ state: 'detached', now: true }]);
+});
+
+it('attach ends the note of a detach that never took place', async () => {
+  database = await readings('create schema archive');
+  await cutBefore([OLD, '--into-schema', 'archive']);
+  const run = await attach(database, [OLD]);
+  expect(run).toMatchObject({ exitCode: 0, changed: false, data: { attached: [], existing: [OLD] } });
+  expect(await database.sql`select state from sensordb.detached_leaf`).toEqual([{ state: 'attached' }]);
+  await database.sql.unsafe(`alter table readings detach partition ${OLD} concurrently`);
+  expect(await detach(database, ['--before', '2020-01-01'])).toMatchObject({ data: { detached: [] } });
+  expect(await placeOf(OLD)).toBe('public');
 });
 
 it('detach --no-gate --dry-run asks for no confirmation', async () => {

@@ -4,6 +4,7 @@ import { runCli } from '../support/cli.ts';
 import { NOW } from '../support/live.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { expectHeadsToTell } from '../support/sql-heads.ts';
 
 let database: TestDatabase;
 beforeEach(async () => {
@@ -49,6 +50,7 @@ it.each([
   const planned = await runCli([...words, '--dry-run'], { url, now: NOW });
   expect(planned.exitCode).toBe(0);
   const steps = planned.json().data.steps as { sql: string; locks: Lock[] }[];
+  expectHeadsToTell(steps);
   expect(steps.some(({ sql: text }) => text.includes('sensordb_guard'))).toBe(
     more.includes('--guard-default'),
   );

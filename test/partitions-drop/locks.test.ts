@@ -4,6 +4,7 @@ import { LOCK_MODES, type LockMode, pgLocksMode } from '../../src/db/lock-modes.
 import { runJson } from '../support/partitions.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { expectHeadsToTell } from '../support/sql-heads.ts';
 
 let database: TestDatabase;
 beforeEach(async () => {
@@ -106,6 +107,7 @@ async function expectPrintedLocks(): Promise<void> {
   const words = ['partitions', 'drop', '-t', 'r', 'r_1'];
   const planned = await runJson(database, [...words, '--dry-run']);
   expect(planned.exitCode).toBe(0);
+  expectHeadsToTell(planned.data.steps);
   const existing = await tableOids(database.sql);
   const printed: Printed = {};
   const expected: (readonly [string, Printed])[] = [];

@@ -4,6 +4,7 @@ import { NOW } from '../support/live.ts';
 import { type HeldLock, locksOf, strongest, tableOids } from '../support/locks.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { expectHeadsToTell } from '../support/sql-heads.ts';
 
 let database: TestDatabase;
 beforeEach(async () => {
@@ -111,6 +112,7 @@ it.each([
   const words = ['partitions', 'ensure', '--table', 'readings', '--interval', 'month', '--months', '1'];
   const planned = await runCli([...words, '--dry-run', '--json'], { url: database.url, now: NOW });
   expect(planned.exitCode).toBe(0);
+  expectHeadsToTell(planned.json().data.steps);
   const declared = strongest(planned.json().data.steps.flatMap(({ locks }: Step) => locks));
   const existing = await tableOids(database.sql);
   const taken: HeldLock[] = [];

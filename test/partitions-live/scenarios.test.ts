@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCli } from '../support/cli.ts';
 import { allTables } from '../support/leaf-facts.ts';
 import { NOW } from '../support/live.ts';
 import { runJson } from '../support/partitions.ts';
@@ -149,6 +150,22 @@ describe('what may not be', () => {
   );
 });
 
+describe('a dry run says', () => {
+  it('of each command how many rows and bytes it concerns, and who is in the way right now', async () => {
+    await makeVitals();
+    await database.sql`create index on only vital (value)`;
+    const holder = database.connect();
+    await holder.unsafe(`begin; lock table vital in share mode; lock table vital_2025_04 in share mode`);
+    for (const [name, words] of COMMANDS) {
+      const argv = ['partitions', ...onVital(words), '--dry-run'];
+      const { stdout } = await runCli(argv, { url: database.url, now: NOW });
+      expect(stdout, name).toMatch(/^-- concerns public\.vital_\w+: .*, \d+(\.\d+)? kB$/m);
+      expect(stdout, name).toMatch(/^-- in the way now: pid \d+ .* holds ShareLock on public\.vital/m);
+    }
+    await holder.unsafe('rollback');
+  });
+});
+
 describe('beside a leaf whose detach was interrupted', () => {
   beforeEach(async () => {
     await makeVitals('vital', false);
@@ -178,6 +195,27 @@ describe('beside a leaf whose detach was interrupted', () => {
     ['repair', ['repair'], 'mended', [{ name: 'vital_2025_03' }]],
   ])('%s does its work on the others', async (_what, words, key, done) => {
     expect((await must(onVital(words)))[key]).toMatchObject(done);
+  });
+
+  it('and a DEFAULT that was made since, all do theirs, and attach puts it back', async () => {
+    const { sql } = database;
+    await sql.unsafe(`create table vital_default partition of vital default;
+      insert into vital values (200, '2024-12-31Z', 200)`);
+    // The bounds of the leaf are taken yet, in DEFAULT as well (14 to 18).
+    await expect(sql`insert into vital values (201, '2025-02-10Z', 201)`).rejects.toMatchObject({
+      code: '23514',
+    });
+    const ensured = await run(onVital(['ensure', '--from', '2025-02', '--until', '2025-07']));
+    expect(ensured).toMatchObject({ exitCode: 3, data: { created: ['vital_2025_05', 'vital_2025_06'] } });
+    expect(ensured.data.conflicts).toMatchObject([{ reason: 'detach_pending' }, { reason: 'name_taken' }]);
+    expect((await must(onVital(['drain']))).drained).toMatchObject([{ rows: 1 }]);
+    expect((await must(onVital(['drop', 'vital_2025_01', '--yes']))).dropped).toEqual(['vital_2025_01']);
+    const half = await run(onVital(['drop', 'vital_2025_02', '--yes']));
+    expect([half.exitCode, half.data.refused]).toMatchObject([6, [{ reason: 'detach_pending' }]]);
+    expect((await must(onVital(['attach', 'vital_2025_02']))).attached).toEqual(['vital_2025_02']);
+    const [february] =
+      await sql`select count(*)::int4 from vital where at >= '2025-02-01Z' and at < '2025-03-01Z'`;
+    expect(february?.count).toBe(28);
   });
 });
 

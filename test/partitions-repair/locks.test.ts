@@ -5,6 +5,7 @@ import { startProxy } from '../support/proxy.ts';
 import { createReadings, repair } from '../support/repair.ts';
 import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { expectHeadsToTell } from '../support/sql-heads.ts';
 import { until } from '../support/until.ts';
 
 let database: TestDatabase;
@@ -95,6 +96,7 @@ async function compare({ url, sql }: TestDatabase, table: readonly string[]): Pr
   expect(planned.exitCode).toBe(0);
   const steps = planned.data.steps as readonly Step[];
   expect(steps.length).toBeGreaterThan(0);
+  expectHeadsToTell(steps);
   const tables = await tableNames(sql);
   // Each statement outside of any transaction stands for itself.
   const declared = new Map<string, HeldLock[]>();

@@ -5,6 +5,7 @@ import { type HeldLock, locksOf, strongest, tableOids } from './locks.ts';
 import { runJson } from './partitions.ts';
 import { startProxy } from './proxy.ts';
 import type { TestDatabase } from './server.ts';
+import { expectHeadsToTell } from './sql-heads.ts';
 
 interface Step {
   readonly sql: string;
@@ -26,6 +27,7 @@ export async function expectPrintedLocks(
   const planned = await runJson(database, [...words, '--dry-run'], options);
   expect(planned).toMatchObject({ exitCode: 0, error: null });
   const steps = planned.data.steps as readonly Step[];
+  expectHeadsToTell(steps);
   const existing = await tableOids(database.sql);
   const printed: (readonly [string, unknown])[] = [];
   const held: (readonly [string, unknown])[] = [];
