@@ -6,7 +6,7 @@ import type { SourceState } from './state.ts';
 const TRIGGERS = ['insert', 'update', 'delete'] as const;
 
 /** Names the sequence that holds the gate of a source. */
-export function gateName(id: string): string {
+function gateName(id: string): string {
   return `aggregate_gate_${id}`;
 }
 
