@@ -31,8 +31,12 @@ export function expectHeadsToTell(steps: readonly Step[]): void {
   }
 }
 
-const HEADS: readonly Head[] = listSqlFiles('partitions').map((file) => {
-  const text = readSqlFile(`partitions/${file}`);
+const FILES = ['partitions', 'aggregates'].flatMap((folder) =>
+  listSqlFiles(folder).map((file) => `${folder}/${file}`),
+);
+
+const HEADS: readonly Head[] = FILES.map((file) => {
+  const text = readSqlFile(file);
   const [comment = ''] = /^(?:--[^\n]*\n)+/.exec(text) ?? [];
   return { file, statement: asPattern(text.slice(comment.length).trim()), strongest: strongestIn(comment) };
 });
