@@ -6,12 +6,13 @@ with pair as materialized (
 ),
 fresh as materialized (
   select p.device_id, p.hour, g.moments[1]::bigint as reading_count, g.moments[2] as value_sum, g.value_min, g.value_max,
-         g.moments[3] as value_sxx, g.first_at, g.first_value, g.last_at, g.last_value
+         g.moments[3] as value_sxx, g.first_at, g."values"[1] as first_value, g.last_at,
+         g."values"[cardinality(g."values")] as last_value
     from pair p
     cross join lateral (
       select sensordb.:"moments"(r.value) as moments, min(r.value) as value_min, max(r.value) as value_max,
-             min(r."timestamp") as first_at, (array_agg(r.value order by r."timestamp", r.id))[1] as first_value,
-             max(r."timestamp") as last_at, (array_agg(r.value order by r."timestamp" desc, r.id desc))[1] as last_value
+             min(r."timestamp") as first_at, max(r."timestamp") as last_at,
+             array_agg(r.value order by r."timestamp", r.id) as "values"
         from :"schema".:"table" r
        where r.device_id = p.device_id
          -- Of the hours -infinity and infinity, which are instants, too, this is all.

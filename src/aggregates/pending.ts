@@ -29,8 +29,8 @@ export interface Wanted {
   readonly range: Range | null;
 }
 
-/** How many readings are counted in one transaction, by estimate: their device-hours are held in memory. */
-const ROWS_A_PIECE = 2_000_000;
+/** How many readings are counted in one transaction, by estimate: they are sorted in memory. */
+const ROWS_A_PIECE = 1_000_000;
 
 /** What the sorts and hashes of one counting transaction may take on the server. */
 const WORK_MEMORY_MB = 128;
