@@ -83,17 +83,38 @@ async function walk(
     text: 'Once more, as cron would every night: nothing to do, no DDL, exit code 0.',
     argv: ['partitions', 'ensure', '--months', '4'],
   });
+  await aggregate(go);
   await retire(go);
   await go({ text: 'And for CI: is every migration applied?', argv: ['migrate', 'status', '--check'] });
   return report;
 }
 
-/** The rest of a leaf's life: rows set aside, leaves taken out, put back, dropped, and looked over. */
-async function retire(go: (stop: Stop) => Promise<void>): Promise<void> {
+/** Hours counted, readings set aside, and what that changed counted again. */
+async function aggregate(go: (stop: Stop) => Promise<void>): Promise<void> {
+  await go({
+    text: 'A year of hourly aggregates, on two connections. From now on triggers log what comes late, and nothing else.',
+    argv: ['aggregates', 'backfill', '--jobs', '2'],
+  });
   await go({
     text: 'No leaf should exist for 1970 or 2098: those readings are set aside, out of DEFAULT.',
     argv: ['partitions', 'drain', '--quarantine', 'sensors_sensorreading_quarantine'],
   });
+  await go({
+    text: 'That changed some hours. Exactly those are counted again.',
+    argv: ['aggregates', 'refresh'],
+  });
+  await go({
+    text: 'Is every aggregate what the readings say? A recount of one device-hour in ten.',
+    argv: ['aggregates', 'verify', '--sample', '0.1', '--seed', '1'],
+  });
+  await go({
+    text: 'How do the aggregates stand?',
+    argv: ['aggregates', 'status'],
+  });
+}
+
+/** The rest of a leaf's life: leaves taken out, put back, dropped, and looked over. */
+async function retire(go: (stop: Stop) => Promise<void>): Promise<void> {
   await go({
     text: 'What is older than eleven months leaves the table. It stays as a table of its own.',
     argv: ['partitions', 'detach', '--older-than', '11mo'],
