@@ -4,12 +4,13 @@ import type { Outcome, Warning } from '../cli/output.ts';
 import { startProgress } from '../cli/progress.ts';
 import { withSession } from '../cli/with-session.ts';
 import { withLock } from '../db/lock.ts';
+import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { recordRun } from '../migrate/logged.ts';
 import { currentHour } from './hours.ts';
 import type { CountingScene } from './scene.ts';
-import { readSource } from './source.ts';
+import { readSource, type Source } from './source.ts';
 
 /** The options of every command that changes aggregates. */
 export interface ChangeAggregatesOptions extends GlobalOptions, ChangeOptions {
@@ -24,6 +25,16 @@ interface Change {
   readonly arguments: Readonly<Record<string, unknown>>;
   /** The keys of the outcome's data that the run log keeps. */
   readonly logged: readonly string[];
+  /**
+   * Finds that nothing is to be done, in the transaction that found the table; null: there may be something.
+   *
+   * It needs no lock: what another run is at is not committed, so that it is still to be done by what is seen here.
+   */
+  readonly idle?: (
+    session: Session,
+    source: Source,
+    hour: number,
+  ) => Promise<((warnings: readonly Warning[]) => Outcome) | null>;
   readonly carryOut: (scene: CountingScene, warnings: readonly Warning[]) => Promise<Outcome>;
   /** Shows what a run would do; takes no lock and writes nothing. */
   readonly preview: (scene: CountingScene, warnings: readonly Warning[]) => Promise<Outcome>;
@@ -42,9 +53,13 @@ export async function changeAggregates(
   const budget = budgetOf(options);
   return await withSession(context, options, async ({ session, warnings }) => {
     requireWritable(session);
-    const source = await reading(session, () => readSource(session, options.table));
-    const { table } = source;
     const startedAt = context.now();
+    const hour = currentHour(startedAt, session);
+    const { source, idle } = await reading(session, async () => {
+      const found = await readSource(session, options.table);
+      return { source: found, idle: (await change.idle?.(session, found, hour)) ?? null };
+    });
+    const { table } = source;
     const progress = await startProgress(`Reading the aggregates of ${table.name}`, options, context);
     const { update } = progress;
     const run = { budget, onWait: update };
@@ -66,6 +81,7 @@ export async function changeAggregates(
         toolVersion: context.version,
       };
       const record = recordRun(session, start, run, change.logged);
+      if (idle !== null) return await record.end(idle(warnings));
       let began: Promise<void> | null = null;
       const begin = async (): Promise<void> => {
         began ??= record.begin();

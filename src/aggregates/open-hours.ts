@@ -1,9 +1,9 @@
-import { quoteLiteral } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { type Counted, count, countRange, NOTHING, type Span, sum } from './count.ts';
 import { counting } from './counting.ts';
 import { formatHour } from './hours.ts';
+import { nothingFrom } from './idle.ts';
 import { openSpans, readLeaves } from './leaves.ts';
 import { readRetired, withoutRanges } from './retired.ts';
 import type { CountingScene } from './scene.ts';
@@ -38,14 +38,4 @@ export async function readOpenSpans(
 ): Promise<readonly Span[]> {
   if (await nothingFrom(session, source, from)) return [];
   return openSpans(from, await readLeaves(session, source));
-}
-
-/** Tells whether there are neither readings nor aggregates from an instant on. */
-async function nothingFrom(session: Session, source: Source, from: string): Promise<boolean> {
-  const { table, aggregatesQualified } = source;
-  const { rows } = await session.run<{ found: boolean }>(
-    `select exists (select from ${table.qualified} r where r."timestamp" >= ${quoteLiteral(from)})
-         or exists (select from ${aggregatesQualified} a where a.hour >= ${quoteLiteral(from)}) as found`,
-  );
-  return rows[0]?.found !== true;
 }

@@ -11,8 +11,8 @@ import { groupByLeaf, type ReadingsLeaf, readLeaves, relationsWithin } from './l
 import { readOpenSpans } from './open-hours.ts';
 import { type Piece, pieceStatements, planPieces } from './pending.ts';
 import type { CountingScene } from './scene.ts';
-import { advanceSteps, isSetUp, setupSteps } from './setup.ts';
-import type { SourceState } from './state.ts';
+import { advanceSteps, setupSteps } from './setup.ts';
+import { isSetUp, type SourceState } from './state.ts';
 
 /** What a run would do if nothing came in between: its steps, a list for each piece of work, and the ranges it would count. */
 interface PlannedWork {

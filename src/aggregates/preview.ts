@@ -30,7 +30,7 @@ export async function previewCounting(
   warnings: readonly Warning[],
 ): Promise<Outcome> {
   const { session, source, run } = scene;
-  const state = await readSourceState(session, source);
+  const state = await reading(session, () => readSourceState(session, source));
   const { work, pieces } = await planWork(scene, state, range);
   const own = work.length === 0 ? [] : await readStateSteps(session, version);
   const steps = joinWork([...own, ...work]);

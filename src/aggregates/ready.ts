@@ -4,8 +4,8 @@ import { waitForWriters } from './barrier.ts';
 import { counting } from './counting.ts';
 import { readLeaves } from './leaves.ts';
 import type { CountingScene } from './scene.ts';
-import { advanceSteps, isSetUp, setupSteps } from './setup.ts';
-import { readSourceState, type SourceState } from './state.ts';
+import { advanceSteps, setupSteps } from './setup.ts';
+import { isSetUp, readSourceState, type SourceState } from './state.ts';
 
 /** How long a refresh waits for those who write, so that the hours that are over need not be counted again, in milliseconds. */
 const WRITERS_WAIT_MS = 1000;
@@ -20,7 +20,7 @@ export interface ReadyState extends SourceState {
 /** Sets the source up where it is not, or not any more. */
 export async function makeReady(scene: CountingScene): Promise<ReadyState> {
   const { session, source, run, hour, begin } = scene;
-  const state = await readSourceState(session, source);
+  const state = await reading(session, () => readSourceState(session, source));
   const { cleanUntilHour, gateHour } = state;
   if (isSetUp(state) && cleanUntilHour !== null && gateHour !== null) {
     return { ...state, cleanUntilHour, gateHour, setUp: false };
@@ -29,7 +29,7 @@ export async function makeReady(scene: CountingScene): Promise<ReadyState> {
   const leaves = await reading(session, () => readLeaves(session, source));
   const relations = leaves.flatMap((leaf) => leaf.relations);
   await runSteps(session, setupSteps(source, state, hour, relations), run);
-  const after = await readSourceState(session, source);
+  const after = await reading(session, () => readSourceState(session, { ...source, hasState: true }));
   return {
     ...after,
     cleanUntilHour: after.cleanUntilHour ?? hour,

@@ -10,11 +10,6 @@ function gateName(id: string): string {
   return `aggregate_gate_${id}`;
 }
 
-/** Tells whether every change of a source before its gate is logged. */
-export function isSetUp({ cleanUntilHour, triggers }: SourceState): boolean {
-  return cleanUntilHour !== null && triggers === TRIGGERS.length;
-}
-
 /**
  * Makes the steps that set a source up, or mend triggers that somebody dropped or disabled.
  *

@@ -14,6 +14,8 @@ export interface Source {
   readonly aggregates: string;
   /** Schema-qualified and quoted. */
   readonly aggregatesQualified: string;
+  /** Sensordb's own tables of aggregates were there when it was read. */
+  readonly hasState: boolean;
 }
 
 /** The columns that readings must have, with their types as format_type prints them. */
@@ -37,6 +39,8 @@ export async function readSource(session: Session, text: string): Promise<Source
       from pg_attribute a
      where a.attrelid = ${String(table.oid)}::oid and a.attname in ('id', 'device_id', 'timestamp', 'value')
      union all
+    select 'sensordb', 'state' where to_regclass('sensordb.aggregate_source') is not null
+     union all
     select c.relname::text, 'table' from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = ${table.schema} and c.relname = ${AGGREGATES} and c.relkind = 'r'`.execute(session.db);
   const found = new Map(rows.map(({ name, type }) => [name, type]));
@@ -58,7 +62,7 @@ export async function readSource(session: Session, text: string): Promise<Source
       hint: 'sensordb migrate up makes it.',
     });
   }
-  return { table, aggregates: AGGREGATES, aggregatesQualified };
+  return { table, aggregates: AGGREGATES, aggregatesQualified, hasState: found.has('sensordb') };
 }
 
 function lack(name: string, type: string, found: ReadonlyMap<string, string>): string {

@@ -1,7 +1,5 @@
 import { sql } from 'kysely';
 import type { Session } from '../db/session.ts';
-import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
-import { reading } from '../db/transaction.ts';
 import type { Source } from './source.ts';
 
 /** What is known of a source at one moment. Hours are whole hours since 1970-01-01T00:00:00Z. */
@@ -12,59 +10,70 @@ export interface SourceState {
   readonly cleanUntilHour: number | null;
   /** Changes before this hour are logged; null before the setup. */
   readonly gateHour: number | null;
-  /** How many of the three triggers stand on the table, and fire always. */
-  readonly triggers: number;
+  /** All triggers stand on the table, and fire always. */
+  readonly isLogged: boolean;
   /** Some partition came, went, or looks otherwise than it did. */
   readonly leavesMoved: boolean;
   readonly hasPending: boolean;
   readonly hasChanges: boolean;
 }
 
-interface StateRow {
-  readonly id: string;
-  readonly cleanUntilHour: number;
-  readonly gateHour: number;
-  readonly leavesMoved: boolean;
-  readonly hasPending: boolean;
-  readonly hasChanges: boolean;
-  readonly triggers: number;
-}
-
-/** Reads what is known of a source: one query, whatever the number of leaves; it waits for no lock. */
-export async function readSourceState(session: Session, { table }: Source): Promise<SourceState> {
+/** Reads what is known of a source: one query, whatever the number of leaves; it waits for no lock. In a transaction. */
+export async function readSourceState(session: Session, { table, hasState }: Source): Promise<SourceState> {
   const unknown: SourceState = {
     id: String(table.oid),
     cleanUntilHour: null,
     gateHour: null,
-    triggers: 0,
+    isLogged: false,
     leavesMoved: true,
     hasPending: false,
     hasChanges: false,
   };
-  try {
-    return (await reading(session, () => readRow(session, table.oid))) ?? unknown;
-  } catch (thrown) {
-    // Sensordb's own tables are not there yet, or older than this sensordb.
-    if (sqlstateOf(thrown) === SQLSTATE.undefinedTable) return unknown;
-    throw thrown;
-  }
-}
-
-async function readRow(session: Session, oid: number): Promise<StateRow | undefined> {
-  const { rows } = await sql<StateRow>`
+  if (!hasState) return unknown;
+  // The fingerprints are made here as sensordb.aggregate_leaves makes them: a first call of that function takes as long as all the
+  // rest of a refresh that has nothing to do.
+  const { rows } = await sql<SourceState>`
+    with recursive tree (root, oid) as (
+      select i.inhrelid, i.inhrelid from pg_inherits i where i.inhparent = ${String(table.oid)}::oid and not i.inhdetachpending
+      union all
+      select t.root, i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid and not i.inhdetachpending
+    ),
+    mark as (
+      select g.tgrelid as oid, string_agg(g.oid || '.' || g.xmin::text, ',' order by g.tgname) as marks
+        from pg_trigger g
+       where g.tgrelid in (select t.oid from tree t union all select ${String(table.oid)}::oid)
+         and g.tgname in ('sensordb_change_insert', 'sensordb_change_update', 'sensordb_change_delete')
+         and g.tgfoid = to_regproc('sensordb.log_change') and g.tgenabled = 'A'
+       group by g.tgrelid
+      having count(*) = 3
+    ),
+    leaf as (
+      select t.root, count(*) filter (where f.fingerprint is null) as unknown,
+             string_agg(f.fingerprint, ' ' order by c.oid) as fingerprint
+        from tree t
+        join pg_class c on c.oid = t.oid
+        left join mark m on m.oid = c.oid
+        cross join lateral (
+          select case c.relkind when 'p' then '' when 'r' then c.oid || ':' || c.relfilenode || ':' || m.marks end as fingerprint
+        ) f
+       group by t.root
+    )
     select s.id::text as id,
            (extract(epoch from s.clean_until) / 3600)::int as "cleanUntilHour",
            pg_sequence_last_value(s.gate)::int as "gateHour",
-           (select count(*)::int from pg_trigger g
-             where g.tgrelid = s.readings and g.tgfoid = to_regproc('sensordb.log_change') and g.tgenabled = 'A'
-               and g.tgname in ('sensordb_change_insert', 'sensordb_change_update', 'sensordb_change_delete')) as triggers,
+           exists (select from mark m where m.oid = s.readings) as "isLogged",
            exists (
-             select from sensordb.aggregate_leaves(s.readings) l
-               full join (select k.* from sensordb.aggregate_leaf k where k.source_id = s.id) k on k.leaf_oid = l.leaf_oid
-              where l.fingerprint is null or k.fingerprint is distinct from l.fingerprint) as "leavesMoved",
+             select from leaf l
+               full join (select k.* from sensordb.aggregate_leaf k where k.source_id = s.id) k on k.leaf_oid = l.root
+              where l.unknown > 0 or k.fingerprint is distinct from l.fingerprint) as "leavesMoved",
            exists (select from sensordb.aggregate_pending p where p.source_id = s.id) as "hasPending",
            exists (select from sensordb.aggregate_change c where c.source_id = s.id) as "hasChanges"
       from sensordb.aggregate_source s
-     where s.readings = ${String(oid)}::oid`.execute(session.db);
-  return rows[0];
+     where s.readings = ${String(table.oid)}::oid`.execute(session.db);
+  return rows[0] ?? unknown;
+}
+
+/** Tells whether every change of a source before its gate is logged. */
+export function isSetUp({ cleanUntilHour, isLogged }: SourceState): boolean {
+  return cleanUntilHour !== null && isLogged;
 }
