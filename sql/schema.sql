@@ -245,14 +245,15 @@ create table sensors_sensoraggregate (
   constraint sensors_sensoraggregate_reading_count_check CHECK (reading_count > 0),
   constraint sensors_sensoraggregate_value_check CHECK (value_min <= value_max AND value_sxx >= 0::double precision)
 );
-CREATE INDEX sensors_sensoraggregate_hour_brin_idx ON sensors_sensoraggregate USING brin (hour, ((hour AT TIME ZONE 'UTC'::text)::date), sensors_month_of(hour)) WITH (autosummarize='on');
+CREATE INDEX sensors_sensoraggregate_day_brin_idx ON sensors_sensoraggregate USING brin (((hour AT TIME ZONE 'UTC'::text)::date), sensors_month_of(hour)) WITH (autosummarize='on');
+CREATE INDEX sensors_sensoraggregate_hour_idx ON sensors_sensoraggregate USING btree (hour);
 comment on table sensors_sensoraggregate is 'Readings of one device in one hour, as state from which longer periods are derived exactly.';
 comment on column sensors_sensoraggregate."hour" is 'Start of the hour, a whole hour of UTC.';
 comment on column sensors_sensoraggregate.value_sxx is 'Sum of the squared distances from the average; the standard deviation comes from it.';
 comment on column sensors_sensoraggregate.first_value is 'Value of the first reading; of readings at the same instant, that with the lowest id.';
 comment on column sensors_sensoraggregate.last_value is 'Value of the last reading; of readings at the same instant, that with the highest id.';
 comment on column sensors_sensoraggregate.value_avg is 'Average, derived; it cannot be written.';
-comment on index sensors_sensoraggregate_hour_brin_idx is 'The second and third column are day and month of the views, letter by letter.';
+comment on index sensors_sensoraggregate_day_brin_idx is 'Its columns are day and month of the views, letter by letter.';
 
 create sequence sensors_sensorreading_id_seq as bigint increment by 1 start with 1 cache 1;
 create table sensors_sensorreading (

@@ -1,4 +1,4 @@
--- Creates the index by which hours are found, and the views of hourly, daily and monthly figures, merged exactly.
+-- Creates the indexes by which hours and days are found, and the views of hourly, daily and monthly figures, merged exactly.
 -- Strongest lock: SHARE on sensors_sensoraggregate, for the index. Runs in a transaction.
 
 create function :"schema".sensors_month_of(hour timestamptz) returns date
@@ -11,15 +11,18 @@ $$;
 
 comment on function :"schema".sensors_month_of is 'The first day of an instant''s month, in UTC.';
 
--- Whoever asks for all devices of a time goes by it, and who asks the views for days or months. Measured at 2.2 million rows
--- that were stored in slices of 36 days, each sorted by device_id and hour: 32 kB and nothing at writing, and a day is found in
--- 37 ms; a B-tree takes 21 MB and a quarter more WAL for 3 ms. (PostgreSQL 18 skips through the unique index in 5 ms.)
-create index sensors_sensoraggregate_hour_brin_idx on :"schema".sensors_sensoraggregate using brin (
-  hour, ((hour at time zone 'UTC')::date), :"schema".sensors_month_of(hour)
+-- Whoever asks for all devices of a time goes by it, and so does each piece of a backfill, refresh or verification, to see what is
+-- stored of its hours. Measured at 200,000 rows in slices sorted by device_id and hour: filling takes 1.4 times as long as
+-- without, and 0.9 times as long as with an ON CONFLICT that it spares the first filling.
+create index sensors_sensoraggregate_hour_idx on :"schema".sensors_sensoraggregate (hour);
+
+-- Whoever asks the views for days or months goes by it; it is nearly free.
+create index sensors_sensoraggregate_day_brin_idx on :"schema".sensors_sensoraggregate using brin (
+  ((hour at time zone 'UTC')::date), :"schema".sensors_month_of(hour)
 ) with (autosummarize = on);
 
-comment on index :"schema".sensors_sensoraggregate_hour_brin_idx is
-  'The second and third column are day and month of the views, letter by letter.';
+comment on index :"schema".sensors_sensoraggregate_day_brin_idx is
+  'Its columns are day and month of the views, letter by letter.';
 
 -- The state is {count, sum, centred sum of squares}. float8_combine is PostgreSQL's own, with which parallel workers'
 -- variances are put together: Sxx = Sxx1 + Sxx2 + n1 n2 (avg1 - avg2)^2 / (n1 + n2), so nothing large cancels out.

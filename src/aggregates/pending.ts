@@ -4,7 +4,16 @@ import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { inTransaction, reading } from '../db/transaction.ts';
 import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
-import { type Counted, count, countRange, NOTHING, type Span, workMemory } from './count.ts';
+import {
+  type Counted,
+  count,
+  countNewRange,
+  countRange,
+  type Moments,
+  NOTHING,
+  type Span,
+  workMemory,
+} from './count.ts';
 import { counting } from './counting.ts';
 import { type ReadingsLeaf, readLeaves, spellInstant, toSpan } from './leaves.ts';
 import { chooseEdges, estimateRows, weightsOf } from './slices.ts';
@@ -112,12 +121,15 @@ async function readPending(session: Session, id: string): Promise<readonly Range
   }));
 }
 
-/** Makes the statements that count one piece and take it off the list: the first says whether it was there still. */
+/** Makes the statements that count one piece and take it off the list: the first gives a row if it was there still. */
 export function pieceStatements(source: Source, id: string, { lower, upper, span }: Piece) {
+  const { table, aggregates } = source;
+  const values = { source: id, lower, upper, last: span.last, schema: table.schema, aggregates };
   return {
-    take: sqlStatement('aggregates/take_pending.sql', { source: id, lower, upper }),
+    take: sqlStatement('aggregates/take_pending.sql', values),
     memory: workMemory(WORK_MEMORY_MB),
-    count: (moments: 'moments' | 'moments_or_nan') => countRange(source, span, moments),
+    count: (hasStored: boolean) => (moments: Moments) =>
+      hasStored ? countRange(source, span, moments) : countNewRange(source, span, moments),
   };
 }
 
@@ -131,9 +143,10 @@ export async function countPiece(
 ): Promise<Counted> {
   const statements = pieceStatements(source, id, piece);
   return await counting(session, source, id, options, async () => {
-    const { rows } = await session.run<{ taken: number }>(statements.take);
-    if (rows[0]?.taken !== 1) return NOTHING;
+    const { rows } = await session.run<{ hasStored: boolean }>(statements.take);
+    const [taken] = rows;
+    if (taken === undefined) return NOTHING;
     await session.run(statements.memory);
-    return await count(session, statements.count);
+    return await count(session, statements.count(taken.hasStored));
   });
 }

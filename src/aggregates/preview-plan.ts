@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Session } from '../db/session.ts';
+import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
@@ -12,6 +13,7 @@ import { readOpenSpans } from './open-hours.ts';
 import { type Piece, pieceStatements, planPieces } from './pending.ts';
 import type { CountingScene } from './scene.ts';
 import { advanceSteps, setupSteps } from './setup.ts';
+import type { Source } from './source.ts';
 import { isSetUp, type SourceState } from './state.ts';
 
 /** What a run would do if nothing came in between: its steps, a list for each piece of work, and the ranges it would count. */
@@ -36,6 +38,7 @@ export async function planWork(
     : coveredBefore(leaves, toInstant(hour));
   const wanted = { id: state.id, cleanUntil: toInstant(hour), range };
   const { splits, pieces } = planPieces(pending, leaves, wanted);
+  const stored = await reading(session, () => readStored(session, source, pieces));
   const work: (readonly Step[])[] = [
     ...(isReady
       ? [
@@ -56,7 +59,7 @@ export async function planWork(
           ),
         ]),
     splits.map((text) => step(plan, text)),
-    ...pieces.map((piece) => pieceSteps(plan, piece)),
+    ...pieces.map((piece, at) => pieceSteps(plan, piece, stored[at] === true)),
     ...(range === null && state.hasChanges ? await changeSteps(plan, pieces) : []),
     ...(range === null ? await openSteps(plan) : []),
   ];
@@ -115,13 +118,34 @@ function inCounting(
   ];
 }
 
-function pieceSteps(plan: Plan, piece: Piece): readonly Step[] {
-  const { take, memory, count } = pieceStatements(plan.scene.source, plan.state.id, piece);
-  return inCounting(plan, [
-    { text: take, span: null },
+function pieceSteps(plan: Plan, piece: Piece, hasStored: boolean): readonly Step[] {
+  const { source } = plan.scene;
+  const { take, memory, count } = pieceStatements(source, plan.state.id, piece);
+  const stored = { relation: source.aggregatesQualified, mode: 'ACCESS SHARE' } as const;
+  const [lock, ...others] = inCounting(plan, [
     { text: memory, span: null },
-    { text: count('moments'), span: piece.span },
+    { text: count(hasStored)('moments'), span: piece.span },
   ]);
+  return [...(lock === undefined ? [] : [lock]), step(plan, take, [stored]), ...others];
+}
+
+/** Tells of which pieces something is stored. */
+async function readStored(
+  session: Session,
+  source: Source,
+  pieces: readonly Piece[],
+): Promise<readonly boolean[]> {
+  const found: boolean[] = [];
+  for (const { span } of pieces) {
+    const stored = sqlStatement('aggregates/stored_range.sql', {
+      schema: source.table.schema,
+      aggregates: source.aggregates,
+      ...span,
+    });
+    const { rows } = await session.run<{ found: boolean }>(`select exists (${stored}) as found`);
+    found.push(rows[0]?.found === true);
+  }
+  return found;
 }
 
 /** What the log says now, without what the pieces take with them. */

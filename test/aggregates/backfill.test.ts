@@ -146,7 +146,7 @@ describe('a backfill that is stopped', () => {
       const proxy = await startProxy(database.url, {
         before: ({ text }) => {
           // The latest come first: by then March is counted.
-          if (text.includes('fresh as materialized') && text.includes("'2026-02-")) kill();
+          if (text.includes('sensordb.moments(r.value)') && text.includes("'2026-02-")) kill();
         },
       });
       const run = spawnCli([...BACKFILL, '--json'], { url: proxy.url });
@@ -174,7 +174,7 @@ describe('a backfill that is stopped', () => {
     const backends = new Set<number>();
     const proxy = await startProxy(database.url, {
       before: async ({ text, backendPid }) => {
-        if (!text.includes('fresh as materialized')) return;
+        if (!text.includes('sensordb.moments(r.value)')) return;
         backends.add(backendPid);
         if (backends.size === 2) await database.sql`select pg_terminate_backend(${backendPid}, 5000)`;
       },
@@ -194,7 +194,7 @@ describe('two backfills', () => {
   it('do not overlap: the second says no, or waits', async () => {
     const proxy = await startProxy(database.url, {
       before: async ({ text }) => {
-        if (!text.includes('fresh as materialized') || others.length > 0) return;
+        if (!text.includes('sensordb.moments(r.value)') || others.length > 0) return;
         others.push(await runJson(database, [...BACKFILL, '--wait', '0s'], { now: NOW }));
       },
     });
@@ -210,7 +210,7 @@ describe('two backfills', () => {
     let second: Promise<unknown> | null = null;
     const proxy = await startProxy(database.url, {
       before: async ({ text }) => {
-        if (!text.includes('fresh as materialized') || second !== null) return;
+        if (!text.includes('sensordb.moments(r.value)') || second !== null) return;
         await database.sql`select pg_terminate_backend(l.pid, 5000) from pg_locks l where l.locktype = 'advisory'`;
         second = backfill();
         await second;
