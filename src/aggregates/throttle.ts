@@ -9,6 +9,8 @@ import type { Source } from './source.ts';
 interface Load {
   /** Of the replica that lags most, in seconds; null: there is none, or none that lags. */
   readonly lagSeconds: number | null;
+  /** How far the replica has got that is furthest behind, in bytes of WAL; null: there is none. */
+  readonly replayed: number | null;
   /** There are replicas whose lag this role may not see. */
   readonly lagHidden: boolean;
   /** Bytes of WAL since the server was made. */
@@ -26,33 +28,30 @@ export function createThrottle(
   { maxLagSeconds, maxWalRate }: Pick<BackfillRequest, 'maxLagSeconds' | 'maxWalRate'>,
   clock: () => number = () => performance.now(),
 ): (session: Session) => Promise<string | null> {
-  const start: { wal: number; at: number } = { wal: Number.NaN, at: 0 };
+  // What the server's WAL was at each look: a replica that stands still reports no lag (14 to 18), but a place.
+  const looks: { readonly wal: number; readonly at: number }[] = [];
   return async (session) => {
     const load = await reading(session, () => readLoad(session, source));
-    if (Number.isNaN(start.wal)) Object.assign(start, { wal: load.wal, at: clock() });
-    if (load.vacuumPid !== null) {
-      const who = {
-        pid: load.vacuumPid,
-        user: null,
-        application: null,
-        state: null,
-        query: null,
-        ageSeconds: null,
-      };
-      return describeHolder(who, ` prevents wraparound on ${source.table.qualified} or its aggregates`);
-    }
+    looks.push({ wal: load.wal, at: clock() });
+    const [first] = looks as [(typeof looks)[number]];
+    if (load.vacuumPid !== null) return describeVacuum(load.vacuumPid, source);
     if (maxLagSeconds !== null) {
       if (load.lagHidden) throw lagHidden(session);
-      if ((load.lagSeconds ?? 0) > maxLagSeconds)
-        return `a replica lags ${Math.round(load.lagSeconds ?? 0)} s`;
+      const { replayed } = load;
+      const passed = replayed === null ? undefined : looks.find(({ wal }) => wal > replayed);
+      const seconds = Math.max(load.lagSeconds ?? 0, passed === undefined ? 0 : (clock() - passed.at) / 1000);
+      if (seconds > maxLagSeconds) return `a replica lags ${Math.round(seconds)} s`;
     }
     if (maxWalRate === null) return null;
-    const seconds = (clock() - start.at) / 1000;
-    const wal = load.wal - start.wal;
-    return wal > maxWalRate * seconds
-      ? `${Math.round(wal / 1024 ** 2)} MB of WAL in ${Math.round(seconds)} s`
-      : null;
+    const [seconds, wal] = [(clock() - first.at) / 1000, load.wal - first.wal];
+    if (wal <= maxWalRate * seconds) return null;
+    return `${Math.round(wal / 1024)} kB of WAL in ${Math.round(seconds)} s`;
   };
+}
+
+function describeVacuum(pid: number, { table }: Source): string {
+  const vacuum = { pid, user: null, application: null, state: 'autovacuum', query: null, ageSeconds: null };
+  return describeHolder(vacuum, ` prevents wraparound on ${table.qualified} or its aggregates`);
 }
 
 async function readLoad(session: Session, { table, aggregatesQualified }: Source): Promise<Load> {
@@ -65,6 +64,7 @@ async function readLoad(session: Session, { table, aggregatesQualified }: Source
     )
     select (select max(extract(epoch from greatest(r.write_lag, r.flush_lag, r.replay_lag)))::float8
               from pg_stat_replication r) as "lagSeconds",
+           (select min(pg_wal_lsn_diff(r.replay_lsn, '0/0'))::float8 from pg_stat_replication r) as replayed,
            exists (select from pg_stat_replication r where r.state is null) as "lagHidden",
            pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as wal,
            (select v.pid from pg_stat_progress_vacuum v
