@@ -79,6 +79,19 @@ describe('drain beside a transaction that stays open', () => {
     expect(await database.sql`select count(*)::int as n from t_2026_04 where v = 5`).toEqual([{ n: 11 }]);
   });
 
+  it('asks but once for a lock that is held since its last transaction began', async () => {
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (text === 'savepoint before_locks') await other.unsafe('begin; select count(*) from t');
+      },
+    });
+    const held = await drain(['--wait', '1s'], proxy.url);
+    await proxy.close();
+    expect(held.error?.message).toContain('AccessShareLock on public.t');
+    const asked = proxy.statements.filter((text) => /^lock table only public\.t in access excl/i.test(text));
+    expect(asked).toHaveLength(1);
+  });
+
   it('gives way to whoever wants to change a row that it has moved already', async () => {
     const proxy = await startProxy(database.url, {
       after: async ({ text }) => {
