@@ -40,6 +40,7 @@ export async function findBlockers(
   const wanted = JSON.stringify(
     locks.map(({ relation, mode }) => ({ relation, modes: conflictingModes(mode) })),
   );
+  // now() stands still in a transaction of ours that looks more than once: by it nobody in the way would grow older.
   // A prepared transaction stands in pg_locks with a null pid, and with the virtual transaction that it had, or after a
   // restart -1/xid (14 to 18): what leads to its name is the lock that it holds on its own transaction.
   const { rows } = await sql<Blocker>`
@@ -51,7 +52,7 @@ export async function findBlockers(
            case when p.gid is null then a.state else 'prepared as ' || p.gid end as state,
            case when a.backend_type = 'autovacuum worker' then coalesce(nullif(a.query, ''), 'autovacuum')
                 else a.query end as query,
-           extract(epoch from pg_catalog.now() - coalesce(a.xact_start, p.prepared))::float8 as "ageSeconds",
+           extract(epoch from pg_catalog.clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 as "ageSeconds",
            w.relation,
            l.mode,
            l.granted

@@ -21,8 +21,14 @@ export class GiveWay extends Error {
   }
 }
 
-/** Gives way to whoever waits for the end of our transaction, because he wants to change a row that it deleted. */
+/**
+ * Gives way to whoever waits for the end of our transaction, because he wants to change a row that it deleted.
+ *
+ * Begins a look around: what is read of pg_stat_activity after it is of this moment.
+ */
 export async function giveWay(session: Session): Promise<void> {
+  // What a transaction has once read of pg_stat_activity it is shown until its end, unlike pg_locks (14 to 18).
+  await session.run('select pg_stat_clear_snapshot()');
   const [waiter] = await readWaiters(session);
   if (waiter === undefined) return;
   throw new GiveWay(describeHolder(waiter, ' wants to change a row that is being moved'));

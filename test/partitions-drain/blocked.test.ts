@@ -79,6 +79,19 @@ describe('drain beside a transaction that stays open', () => {
     expect(await database.sql`select count(*)::int as n from t_2026_04 where v = 5`).toEqual([{ n: 11 }]);
   });
 
+  it('asks but once for a lock that is held since its last transaction began', async () => {
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (text === 'savepoint before_locks') await other.unsafe('begin; select count(*) from t');
+      },
+    });
+    const held = await drain(['--wait', '1s'], proxy.url);
+    await proxy.close();
+    expect(held.error?.message).toContain('AccessShareLock on public.t');
+    const asked = proxy.statements.filter((text) => /^lock table only public\.t in access excl/i.test(text));
+    expect(asked).toHaveLength(1);
+  });
+
   it('gives way to whoever wants to change a row that it has moved already', async () => {
     const proxy = await startProxy(database.url, {
       after: async ({ text }) => {
@@ -137,6 +150,45 @@ describe('drain beside a REPEATABLE READ transaction', () => {
     expect(held).toMatchObject({ exitCode: 5, changed: false, error: { code: 'lock_budget_spent' } });
     expect(held.error?.message).toContain('snapshot that would miss the rows');
     await database.sql`select pg_cancel_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`;
+  });
+
+  it('goes on when that ends', async () => {
+    await other.unsafe('begin isolation level repeatable read; select 1');
+    let looks = 0;
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        if (text.includes('"isIdle"')) looks += 1;
+        if (looks === 3) await other.unsafe('rollback');
+      },
+    });
+    expect(await drain(['--wait', '5s'], proxy.url)).toMatchObject({
+      exitCode: 0,
+      data: { drained: [{ rows: 3000 }] },
+    });
+    await proxy.close();
+  });
+
+  it('that began while it waited for somebody else waits for it, too', async () => {
+    const late = database.connect();
+    let isHeld = false;
+    const proxy = await startProxy(database.url, {
+      before: async ({ text }) => {
+        // Without a snapshot, but in the way of the lock on the parent.
+        if (text === 'savepoint before_locks') {
+          await other.unsafe('begin; lock table only t in access share mode');
+        }
+        if (isHeld || text !== 'rollback to savepoint before_locks') return;
+        isHeld = true;
+        await late.unsafe('begin isolation level repeatable read; select 1');
+        await other.unsafe('rollback');
+      },
+    });
+    const held = await drain(['--wait', '1s'], proxy.url);
+    await proxy.close();
+    expect(isHeld).toBe(true);
+    expect(await seen(late)).toBe(3000);
+    expect(held).toMatchObject({ exitCode: 5, changed: false, error: { code: 'lock_budget_spent' } });
+    expect(held.error?.message).toContain('snapshot that would miss the rows');
   });
 
   it('that calls itself sensordb waits for it', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../support/cli.ts';
+import { type KillScene, surviveKills, surviveTerminations } from '../support/kills.ts';
 import { NOW, relations } from '../support/live.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
@@ -18,7 +19,7 @@ afterAll(() => database.drop());
 const ROWS = 150;
 const OTHERS = 60_000;
 
-/** Brings back the beginning: the rows of April and May in DEFAULT, over several blocks. */
+/** Brings back the beginning: rows of April in DEFAULT, over several blocks. */
 async function reset(): Promise<void> {
   await database.sql.unsafe(`drop schema if exists sensordb cascade; truncate kept;
     drop table if exists t_2026_04, t_2026_05, t_2026_04_draining, t_2026_05_draining;
@@ -102,6 +103,32 @@ describe.each([
     }
   });
 });
+
+describe('drain', () => {
+  // A DEFAULT with room for so many others would be scanned to measure how long that takes: it can be too long.
+  beforeAll(() => database.sql`truncate t_default`);
+
+  const scene = (): KillScene => ({
+    words: ['partitions', 'drain', '-t', 't', '--until', '2026-08', '--batch-rows', '80', '--json'],
+    database,
+    now: NOW,
+    reset,
+    endState,
+    kindWords: 5,
+    among: CHANGES,
+  });
+
+  it('is made good by the next run when its server process is terminated', { timeout: 120_000 }, async () => {
+    await surviveTerminations(scene());
+  });
+
+  it('is made good by the next run after SIGKILL', { timeout: 120_000 }, async () => {
+    await surviveKills(scene());
+  });
+});
+
+const CHANGES =
+  /^(commit of )?(create table public|alter|update|insert into sensordb.drain|with (gone|source)|lock|drop|vacuum)|^commit of select count/;
 
 /** Chooses one statement of each kind that changes something or ends a transaction. */
 function oneOfEachKind(statements: readonly string[]): readonly (readonly [number, string])[] {

@@ -14,7 +14,7 @@ export interface KillScene {
   readonly endState: () => Promise<unknown>;
   /** So many first words make the kind of a statement: one of each kind is disturbed. */
   readonly kindWords: number;
-  /** Which statements are disturbed; all when absent. */
+  /** Which statements are disturbed, a COMMIT by `commit of` what it commits; all when absent. */
   readonly among?: RegExp;
 }
 
@@ -24,7 +24,7 @@ export async function surviveCuts(scene: KillScene): Promise<void> {
   for (const spot of spots) {
     // Before a statement is as after the one before it, but for the last answer, that to COMMIT above all.
     const when = spot.text === 'commit' ? 'after' : 'before';
-    const where = `cut ${when} ${spot.text.slice(0, 80)}`;
+    const where = `cut ${when} ${spot.says.slice(0, 80)}`;
     await disturb(
       scene,
       spot,
@@ -42,7 +42,7 @@ export async function surviveCuts(scene: KillScene): Promise<void> {
 export async function surviveTerminations(scene: KillScene): Promise<void> {
   const { spots, state } = await rehearse(scene);
   for (const spot of spots) {
-    const where = `terminated at ${spot.text.slice(0, 80)}`;
+    const where = `terminated at ${spot.says.slice(0, 80)}`;
     const terminate = async ({ backendPid }: PassingStatement) => {
       await scene.database.sql`select pg_terminate_backend(${backendPid}, 5000)`;
     };
@@ -53,13 +53,13 @@ export async function surviveTerminations(scene: KillScene): Promise<void> {
   }
 }
 
-const WRITES = /^(create|alter|insert|update|delete|drop|lock|set|reset|commit)\b/;
+const WRITES = /^(create|alter|insert|update|delete|drop|lock|set|reset|with|vacuum|commit)\b/;
 
 /** Kills the client at one statement of each kind that writes; its clock is the machine's. */
 export async function surviveKills(scene: KillScene): Promise<void> {
   const { spots, state } = await rehearse(scene);
   for (const spot of spots.filter(({ text }) => WRITES.test(text))) {
-    const where = `killed at ${spot.text.slice(0, 80)}`;
+    const where = `killed at ${spot.says.slice(0, 80)}`;
     let kill = () => {};
     await disturb(
       scene,
@@ -79,9 +79,11 @@ export async function surviveKills(scene: KillScene): Promise<void> {
 /** Where a run is when it is disturbed: at its work, at writing its end into the run log, or past it. */
 type RunPhase = 'work' | 'log' | 'end';
 
-/** A statement to be disturbed: which one of those with this text. */
+/** A statement to be disturbed: which one of those that say the same. */
 interface Spot {
   readonly text: string;
+  /** What it says, see `teller`. */
+  readonly says: string;
   readonly occurrence: number;
   readonly phase: RunPhase;
 }
@@ -98,7 +100,7 @@ async function rehearse(scene: KillScene) {
   return { spots, state: await scene.endState() };
 }
 
-/** How often somebody looks at who waits depends on how fast everybody is. */
+/** How often somebody looks at who waits depends on how fast everybody is: those looks are left out. */
 function isOfRun(text: string): boolean {
   return !text.includes('waitstart');
 }
@@ -113,8 +115,21 @@ export function phaseOf(statements: readonly string[], at: number): RunPhase {
   return at < logEnd - 2 ? 'work' : 'log';
 }
 
-// What was made anew has another OID.
-const spell = (text: string): string => text.replaceAll(/\d+/g, 'N');
+/**
+ * Makes a function that is told the statements of a run one after the other, and tells what each of them says.
+ *
+ * What was made anew has another OID. A COMMIT says what it commits, by the statement before it: how many there are in
+ * all is another number each time, since every look at who is in the way is a transaction.
+ */
+function teller(): (text: string) => string {
+  let before = '';
+  return (text) => {
+    const spelled = text.replaceAll(/\d+/g, 'N');
+    const says = text === 'commit' ? `commit of ${before}` : spelled;
+    before = spelled;
+    return says;
+  };
+}
 
 function chooseSpots(statements: readonly string[], { kindWords, among }: KillScene): readonly Spot[] {
   const kindOf = (text = ''): string =>
@@ -126,12 +141,14 @@ function chooseSpots(statements: readonly string[], { kindWords, among }: KillSc
       .join(' ');
   const seen = new Map<string, number>();
   const kinds = new Map<string, Spot>();
+  const tell = teller();
   for (const [at, text] of statements.entries()) {
-    const occurrence = (seen.get(spell(text)) ?? 0) + 1;
-    seen.set(spell(text), occurrence);
+    const says = tell(text);
+    const occurrence = (seen.get(says) ?? 0) + 1;
+    seen.set(says, occurrence);
     const kind = text === 'commit' ? `commit of ${kindOf(statements[at - 1])}` : kindOf(text);
-    if (!kinds.has(kind) && (among === undefined || among.test(text))) {
-      kinds.set(kind, { text, occurrence, phase: phaseOf(statements, at) });
+    if (!kinds.has(kind) && (among === undefined || among.test(says))) {
+      kinds.set(kind, { text, says, occurrence, phase: phaseOf(statements, at) });
     }
   }
   return [...kinds.values()];
@@ -139,23 +156,30 @@ function chooseSpots(statements: readonly string[], { kindWords, among }: KillSc
 
 async function disturb(
   { reset, database }: KillScene,
-  { text, occurrence }: Spot,
+  { says, occurrence }: Spot,
   when: 'before' | 'after',
   act: (statement: PassingStatement) => void | Promise<void>,
   work: (url: string) => Promise<void>,
 ): Promise<void> {
   await reset();
+  const tell = teller();
   let seen = 0;
+  let found: PassingStatement | null = null;
   const proxy = await startProxy(database.url, {
-    [when]: async (statement: PassingStatement) => {
-      if (spell(statement.text) !== spell(text)) return;
+    before: async (statement) => {
+      if (!isOfRun(statement.text) || tell(statement.text) !== says) return;
       seen += 1;
-      if (seen === occurrence) await act(statement);
+      if (seen !== occurrence) return;
+      found = statement;
+      if (when === 'before') await act(statement);
+    },
+    after: async (statement) => {
+      if (statement === found && when === 'after') await act(statement);
     },
   });
   await work(proxy.url);
   await proxy.close();
-  expect(seen, `${text} came by`).toBeGreaterThanOrEqual(occurrence);
+  expect(found, `${says} came by`).not.toBeNull();
 }
 
 /** Expects a run that was disturbed to say so: by its exit code, or by a warning when all but the log was done. */
