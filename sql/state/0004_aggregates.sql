@@ -46,12 +46,16 @@ create table sensordb.aggregate_retired (
   leaf_oid oid not null,
   lower_bound timestamptz not null,
   upper_bound timestamptz not null,
+  uncounted tstzmultirange not null default '{}',
   retired_at timestamptz not null default clock_timestamp(),
   primary key (source_id, leaf_oid, lower_bound)
 );
 
 comment on table sensordb.aggregate_retired is
   'Ranges whose aggregates stand, and whose raw rows went with a leaf: they are not touched any more.';
+
+comment on column sensordb.aggregate_retired.uncounted is
+  'The hours of it that were still to be counted when the leaf went: before it is dropped, its rows are compared with the aggregates.';
 
 create table sensordb.aggregate_pending (
   id bigint generated always as identity primary key,
@@ -287,6 +291,27 @@ $$;
 comment on function sensordb.unsettled_ranges is
   'The hours whose aggregates are not to be relied upon as a whole, at this very moment; single device-hours are in aggregate_change besides.';
 
+create function sensordb.uncounted_ranges(leaf sensordb.aggregate_leaf) returns tstzmultirange
+language sql stable
+set search_path to pg_catalog, pg_temp
+return (
+  select tstzmultirange(sensordb.span(leaf.lower_bound, leaf.upper_bound)) * case
+           -- After detach its triggers are gone, but TRUNCATE before it shows still.
+           when leaf.fingerprint is null or exists (
+             select from unnest(leaf.members) m join pg_class c on c.oid = m and c.relkind = 'r'
+              where strpos(' ' || leaf.fingerprint, format(' %s:%s:', c.oid, c.relfilenode)) = 0)
+           then '{(,)}'
+           else sensordb.whole_hours(
+             tstzmultirange(tstzrange(nullif(s.clean_until, '-infinity'), null))
+             + coalesce((select range_agg(sensordb.span(p.lower_bound, p.upper_bound))
+                           from sensordb.aggregate_pending p where p.source_id = s.id), '{}'))
+         end
+    from sensordb.aggregate_source s where s.id = leaf.source_id
+);
+
+comment on function sensordb.uncounted_ranges is
+  'The hours of a partition that a refresh has still to count, single device-hours in the log apart; also of one that has left.';
+
 create function sensordb.settle_leaves(source bigint)
 returns table (what text, leaf_oid oid, lower_bound timestamptz, upper_bound timestamptz)
 language plpgsql
@@ -300,6 +325,7 @@ declare
   piece tstzrange;
   is_whole boolean;
   has_rows boolean;
+  left_over tstzmultirange;
 begin
   select s.* into src from sensordb.aggregate_source s where s.id = source;
 
@@ -308,7 +334,7 @@ begin
    where r.source_id = source
      and exists (select from sensordb.aggregate_leaves(src.readings) l where r.leaf_oid = any (l.members));
 
-  for leaf_oid, lower_bound, upper_bound, is_whole in
+  for leaf_oid, lower_bound, upper_bound, is_whole, left_over in
     delete from sensordb.aggregate_leaf k
      where k.source_id = source
        and not exists (select from sensordb.aggregate_leaves(src.readings) l where l.leaf_oid = k.leaf_oid and k.members <@ l.members)
@@ -316,7 +342,7 @@ begin
     returning (select m from unnest(k.members) m
                 where not exists (select from sensordb.aggregate_leaves(src.readings) l where m = any (l.members))
                 order by m <> k.leaf_oid limit 1),
-              k.lower_bound, k.upper_bound, not k.is_default
+              k.lower_bound, k.upper_bound, not k.is_default, sensordb.uncounted_ranges(k)
   loop
     what := 'retired';
     -- DEFAULT held what no other partition covered: of what is frozen now, all that no other row says.
@@ -330,8 +356,8 @@ begin
                      concat_ws(' and ', 'true', format('a.hour >= %L', sensordb.hour_of(lower(piece))), format('a.hour < %L', upper(piece))))
          into has_rows;
       if has_rows then
-        insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound)
-        values (source, leaf_oid, coalesce(lower(piece), '-infinity'), coalesce(upper(piece), 'infinity'))
+        insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound, uncounted)
+        values (source, leaf_oid, coalesce(lower(piece), '-infinity'), coalesce(upper(piece), 'infinity'), left_over)
         on conflict do nothing;
       end if;
     end loop;
@@ -353,6 +379,14 @@ begin
     return next;
   end loop;
 
+  -- They are kept for as long as the leaf is: it may come back, and must not be dropped before they are looked at.
+  delete from sensordb.aggregate_skipped k
+   where k.source_id = source
+     and not exists (
+       select from sensordb.aggregate_retired r join pg_class c on c.oid = r.leaf_oid
+        where r.source_id = source
+          and sensordb.whole_hours(tstzmultirange(sensordb.span(r.lower_bound, r.upper_bound))) @> k.hour);
+
   -- Whatever the pending ranges were: what is unsettled before clean_until, without what is frozen, is what they are now.
   unsettled := unsettled - tstzmultirange(tstzrange(nullif(src.clean_until, '-infinity'), null));
   if unsettled is distinct from (
@@ -370,3 +404,202 @@ $$;
 
 comment on function sensordb.settle_leaves is
   'Takes note of partitions that came, went or were changed behind the triggers'' back; writes nothing when there are none.';
+
+create function sensordb.is_near(a double precision, b double precision) returns boolean
+language sql immutable parallel safe
+return a is not distinct from b or abs(a - b) <= 1e-9 * greatest(abs(a), abs(b));
+
+comment on function sensordb.is_near is
+  'Whether two sums are one but for rounding, which depends on the order of what is added up.';
+
+create function sensordb.is_stored_otherwise(
+  leaf regclass, aggregates regclass, bounds tstzrange, hours tstzmultirange, devices bigint[], device_hours timestamptz[]
+) returns boolean
+language plpgsql stable
+set search_path to pg_catalog, pg_temp
+set row_security to off
+as $$
+declare
+  -- Of an hour that reaches beyond the bounds other partitions hold rows, too.
+  whole constant tstzrange := case when isempty(bounds) then bounds else tstzrange(
+    case when lower(bounds) = sensordb.hour_of(lower(bounds)) then lower(bounds) else sensordb.hour_of(lower(bounds)) + interval '1 hour' end,
+    greatest(sensordb.hour_of(upper(bounds)), sensordb.hour_of(lower(bounds)) + interval '1 hour')) end;
+  counts constant text := $sql$
+    g.moments[1]::bigint as reading_count, g.moments[2] as value_sum, g.value_min, g.value_max, g.moments[3] as value_sxx,
+    g.first_at, g.first_value, g.last_at, g.last_value$sql$;
+  sums constant text := $sql$
+    sensordb.%I(r.value) as moments, min(r.value) as value_min, max(r.value) as value_max,
+    min(r."timestamp") as first_at, (array_agg(r.value order by r."timestamp", r.id))[1] as first_value,
+    max(r."timestamp") as last_at, (array_agg(r.value order by r."timestamp" desc, r.id desc))[1] as last_value$sql$;
+  differs constant text := $sql$
+    (m.reading_count is not null or a.reading_count is not null and $3 @> %s)
+    and not ((m.reading_count, m.value_min, m.value_max, m.first_at, m.first_value, m.last_at, m.last_value)
+               is not distinct from (a.reading_count, a.value_min, a.value_max, a.first_at, a.first_value, a.last_at, a.last_value)
+             and sensordb.is_near(m.value_sum, a.value_sum) and sensordb.is_near(m.value_sxx, a.value_sxx))$sql$;
+  in_range constant text := 'select exists (
+    select from (
+      select g.device_id, g.hour, ' || counts || ' from (
+        select r.device_id, sensordb.hour_of(r."timestamp") as hour, ' || sums || ' from %s r
+         where r."timestamp" >= $1 and r."timestamp" <= $2 group by 1, 2) g) m
+      full join (select * from %s s where s.hour >= $1 and s.hour <= $2) a using (device_id, hour)
+     where ' || format(differs, 'hour') || ')';
+  of_hours constant text := 'select exists (
+    select from unnest($1, $2) d (device_id, hour)
+      left join lateral (
+        select ' || counts || ' from (
+          select ' || sums || ' from %s r
+           where r.device_id = d.device_id and r."timestamp" >= d.hour and r."timestamp" <= d.hour + interval ''59 minutes 59.999999 seconds'') g
+         where g.moments[1] > 0) m on true
+      left join %s a on a.device_id = d.device_id and a.hour = d.hour
+     where ' || format(differs, 'd.hour') || ')';
+  moments text := 'moments';
+  piece tstzrange;
+  found boolean;
+begin
+  loop
+    begin
+      execute format(of_hours, moments, leaf, aggregates) into found using devices, device_hours, whole;
+      if found then return true; end if;
+      foreach piece in array array(select r from unnest(hours) r) loop
+        execute format(in_range, moments, leaf, aggregates) into found
+          using coalesce(lower(piece), '-infinity'), coalesce(upper(piece) - interval '1 microsecond', 'infinity'), whole;
+        if found then return true; end if;
+      end loop;
+      return false;
+    exception when numeric_value_out_of_range then
+      if moments = 'moments_or_nan' then raise; end if;
+      moments := 'moments_or_nan';
+    end;
+  end loop;
+end;
+$$;
+
+comment on function sensordb.is_stored_otherwise is
+  'Whether the rows of a partition, in whole ranges and in single device-hours, are not what the aggregates say; within the bounds neither more nor less. Lock: ACCESS SHARE on both.';
+
+create function sensordb.has_rows(leaf regclass, since timestamptz) returns boolean
+language plpgsql stable
+set search_path to pg_catalog, pg_temp
+set row_security to off
+as $$
+declare
+  found boolean;
+begin
+  execute format('select exists (select from %s r where r."timestamp" >= $1)', leaf) into found using since;
+  return found;
+end;
+$$;
+
+comment on function sensordb.has_rows is
+  'Whether a partition holds rows from an instant on. Lock: ACCESS SHARE on it.';
+
+create function sensordb.not_aggregated(parent oid, leaf_oids oid[])
+returns table (leaf_oid oid, message text, remedy text, object text)
+language plpgsql stable
+set search_path to pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  src sensordb.aggregate_source;
+  logged tstzmultirange;
+  pending tstzmultirange;
+  one record;
+  refreshed text;
+begin
+  with recursive up (oid) as (
+    select parent
+    union all
+    select i.inhparent from up u join pg_inherits i on i.inhrelid = u.oid
+  )
+  select s.* into src from sensordb.aggregate_source s where s.readings in (select u.oid from up u);
+  if not found then return; end if;
+  refreshed := format('sensordb aggregates refresh --table %s', src.readings);
+  select coalesce(range_agg(case c.hour when '-infinity' then tstzrange(null, c.hour, '[]') when 'infinity' then tstzrange(c.hour, null)
+                                        else tstzrange(c.hour, c.hour + interval '1 hour') end), '{}') into logged
+    from (select distinct c.hour from sensordb.aggregate_change c where c.source_id = src.id) c;
+  select coalesce(range_agg(sensordb.span(p.lower_bound, p.upper_bound)), '{}') into pending
+    from sensordb.aggregate_pending p where p.source_id = src.id;
+
+  for one in
+    with leaf as materialized (
+      select l.*, m as member from sensordb.aggregate_leaves(src.readings) l cross join unnest(l.members) m
+    )
+    select x.oid, format('%I.%I', n.nspname, c.relname) as relation, c.relkind = 'f' as is_foreign,
+           sensordb.whole_hours(tstzmultirange(sensordb.span(l.lower_bound, l.upper_bound))) as hours,
+           l.upper_bound > src.clean_until as is_open, l.fingerprint, k.leaf_oid is not null as is_known, k.fingerprint as known,
+           (select range_agg(sensordb.span(r.lower_bound, r.upper_bound) * sensordb.span(l.lower_bound, l.upper_bound))
+              from sensordb.aggregate_retired r where r.source_id = src.id) as retired
+      from unnest(leaf_oids) x (oid)
+      join leaf l on l.member = x.oid
+      join pg_class c on c.oid = x.oid
+      join pg_namespace n on n.oid = c.relnamespace
+      left join sensordb.aggregate_leaf k on k.source_id = src.id and k.leaf_oid = l.leaf_oid
+  loop
+    leaf_oid := one.oid;
+    object := one.relation;
+    message := format('%s has hours that are not in %s yet.', one.relation, src.aggregates);
+    remedy := format('Bring them up to date: %s. Then run this again.', refreshed);
+    if one.fingerprint is null then
+      message := format('Not every change of %s is logged: rows of it may not be in %s.', one.relation, src.aggregates);
+      remedy := case when one.is_foreign then format('It is a foreign table: %s; then run this with --no-gate --yes.', refreshed)
+                     else format('Give it its triggers again: sensordb partitions repair --table %s. Then %s, and run this again.', src.readings, refreshed) end;
+      return next;
+    -- A partition that no refresh has seen, and that is empty, has nothing to lose.
+    elsif one.hours && pending or one.hours && logged
+      or one.is_known and one.fingerprint is distinct from one.known
+      or not one.is_known and sensordb.has_rows(one.oid, '-infinity')
+      or one.is_known and one.is_open and sensordb.has_rows(one.oid, src.clean_until)
+    then
+      return next;
+    -- In the place of one that went, whose aggregates stand: its own rows are in none.
+    elsif one.retired is not null and not isempty(one.retired) and sensordb.is_stored_otherwise(one.oid, src.aggregates, 'empty', sensordb.whole_hours(one.retired), null, null) then
+      message := format('%s holds rows that are not in %s: the aggregates of their hours stand from a leaf that went.', one.relation, src.aggregates);
+      remedy := concat('To count these rows in the place of those: sensordb aggregates backfill --recount',
+                       ' --from ' || to_char(lower(one.retired) at time zone 'UTC', 'YYYY-MM-DD'),
+                       ' --to ' || to_char((upper(one.retired) + interval '23:59:59') at time zone 'UTC', 'YYYY-MM-DD'),
+                       ' --table ', src.readings, '. To do without them: --no-gate --yes.');
+      return next;
+    end if;
+  end loop;
+
+  -- Those that have left, and may hold what nobody has counted. What came into their time later, and is not in them, is no reason.
+  for one in
+    select x.oid, format('%I.%I', n.nspname, c.relname) as relation, b.bounds, u.uncounted, changed.devices, changed.hours
+      from unnest(leaf_oids) x (oid)
+      join pg_class c on c.oid = x.oid and not c.relispartition
+      join pg_namespace n on n.oid = c.relnamespace
+      join sensordb.detached_leaf d on d.leaf_oid = x.oid and d.state in ('detaching', 'detached')
+      cross join lateral (select sensordb.span(d.lower_bound, d.upper_bound) as bounds) b
+      left join sensordb.aggregate_leaf k on k.source_id = src.id and x.oid = any (k.members)
+      cross join lateral (
+        select coalesce(range_agg(sensordb.span(r.lower_bound, r.upper_bound)), '{}') as ranges,
+               coalesce((select range_agg(h) from sensordb.aggregate_retired g cross join unnest(g.uncounted) h
+                          where g.source_id = src.id and g.leaf_oid = x.oid), '{}') as uncounted
+          from sensordb.aggregate_retired r where r.source_id = src.id and r.leaf_oid = x.oid
+      ) retired
+      cross join lateral (
+        -- Of what is known neither as a partition nor as one that went nothing was counted.
+        select sensordb.whole_hours(tstzmultirange(b.bounds) * case when k.leaf_oid is not null then sensordb.uncounted_ranges(k)
+                                                               else '{(,)}' - retired.ranges + retired.uncounted end) as uncounted
+      ) u
+      cross join lateral (
+        select array_agg(g.device_id) as devices, array_agg(g.hour) as hours
+          from (select g.device_id, g.hour from sensordb.aggregate_change g where g.source_id = src.id
+                union
+                select g.device_id, g.hour from sensordb.aggregate_skipped g where g.source_id = src.id) g
+         where sensordb.whole_hours(tstzmultirange(b.bounds)) @> g.hour and not u.uncounted @> g.hour
+      ) changed
+  loop
+    continue when isempty(one.uncounted) and one.devices is null;
+    continue when not sensordb.is_stored_otherwise(one.oid, src.aggregates, one.bounds, one.uncounted, one.devices, one.hours);
+    leaf_oid := one.oid;
+    object := one.relation;
+    message := format('%s holds rows that are not in %s: they were changed when it was detached, or had not been counted before.', one.relation, src.aggregates);
+    remedy := format('Attach it: sensordb partitions attach %s --table %s. Then %s, and detach it again.', one.relation, parent::regclass, refreshed);
+    return next;
+  end loop;
+end;
+$$;
+
+comment on function sensordb.not_aggregated is
+  'The partitions, attached or detached, whose rows would be lost to the aggregates if they went. Lock: ACCESS SHARE on some of them.';

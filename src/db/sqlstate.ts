@@ -17,6 +17,7 @@ export const SQLSTATE = {
   foreignKeyViolation: '23503',
   insufficientPrivilege: '42501',
   invalidObjectDefinition: '42P17',
+  invalidSchemaName: '3F000',
   lockNotAvailable: '55P03',
   objectNotInPrerequisiteState: '55000',
   outOfMemory: '53200',
@@ -25,6 +26,7 @@ export const SQLSTATE = {
   /** Ours: raised by the function sensordb.refuse. */
   refused: 'SDB06',
   undefinedColumn: '42703',
+  undefinedFunction: '42883',
   undefinedTable: '42P01',
   uniqueViolation: '23505',
 } as const;

@@ -9,7 +9,13 @@ import { gateSteps } from './gate.ts';
 import type { LeafFacts } from './leaf-facts.ts';
 import { type DetachTask, guard, guardAttached, moves, note, wholeLeaf } from './leaf-statements.ts';
 import type { Phase, Statement } from './leaf-work.ts';
-import { detachConcurrentlyLocks, detachFinalizeLocks, detachLocks, type LockScene } from './locks.ts';
+import {
+  detachConcurrentlyLocks,
+  detachFinalizeLocks,
+  detachLocks,
+  type LockScene,
+  leafLocks,
+} from './locks.ts';
 
 /** How a leaf is detached: `briefly` locks the parent for a moment, where a DEFAULT partition forbids CONCURRENTLY. */
 export type DetachWay = 'concurrently' | 'briefly';
@@ -36,7 +42,7 @@ export function detachPhases(scene: DetachScene, task: DetachTask, gate: boolean
   const title = `Detach ${leaf.name}`;
   const asked = gate
     ? gateSteps(scene.table, { ...leaf, range: task.range }, 'detach', { title, transaction: 1 })
-    : [];
+    : noteUncounted(scene, leaf);
   const way = wayOf(scene);
   const check = way === 'briefly' ? chooseCheckName(leaf, scene.table) : '';
   const begin: readonly Statement[] = [
@@ -50,22 +56,37 @@ export function detachPhases(scene: DetachScene, task: DetachTask, gate: boolean
   if (way === 'concurrently') {
     return [{ kind: 'transaction', title, statements: begin }, concurrently(scene, leaf, 'attached')];
   }
-  const statements = [...lockFirst(scene), ...begin, ...briefly(scene, leaf, check)];
+  const statements = [...lockFirst(scene, leaf), ...begin, ...briefly(scene, leaf, check)];
   return [{ kind: 'transaction', title, statements }];
+}
+
+/** What the gate would have said of its triggers and files nobody can tell when it is detached, and to be dropped. */
+function noteUncounted({ relations }: DetachScene, { oid }: LeafFacts): readonly Statement[] {
+  if (!relations.isLogged) return [];
+  return [{ sql: sqlStatement('partitions/note_uncounted.sql', { leaf_oid: String(oid) }) }];
 }
 
 /** Others wait behind the lock on the parent by then: what is still to be locked is waited for no longer than this. */
 const HELD_UP_TIMEOUT = '25ms';
 
 /** The longest wait comes first: what the guard and the gate look at after it is what is detached a moment later. */
-function lockFirst({ table }: DetachScene): readonly Statement[] {
+function lockFirst(scene: DetachScene, leaf: LeafFacts): readonly Statement[] {
+  const { table } = scene;
   return [
     {
       sql: sqlStatement('partitions/lock_parent.sql', { parent_schema: table.schema, parent: table.name }),
       locks: [{ relation: table.qualified, mode: 'ACCESS EXCLUSIVE' }],
     },
     { sql: sqlStatement('partitions/set_local_lock_timeout.sql', { timeout: HELD_UP_TIMEOUT }) },
+    ...lockLogged(scene, leaf),
   ];
+}
+
+/** Whoever writes into the leaf directly is waited for before the gate looks at it. LOCK TABLE takes no foreign table (14 to 18). */
+function lockLogged(scene: DetachScene, leaf: LeafFacts): readonly Statement[] {
+  if (leaf.isForeign || !scene.relations.isLogged) return [];
+  const sql = sqlStatement('partitions/lock_whole_leaf.sql', { schema: leaf.schema, leaf: leaf.name });
+  return [{ sql, locks: leafLocks(scene, leaf) }];
 }
 
 function briefly(scene: DetachScene, leaf: LeafFacts, check: string): readonly Statement[] {

@@ -138,7 +138,10 @@ export async function readDrainFacts(
        select t.tgenabled as enabled, c.contype = 'f' as is_key,
               case when c.contype = 'f' then format('%I on %s', c.conname, c.conrelid::regclass) else quote_ident(t.tgname) end as name
          from pg_trigger t left join pg_constraint c on c.oid = t.tgconstraint
-        where t.tgrelid = $2::oid and t.tgtype & 8 > 0 and t.tgenabled <> 'D')
+        where t.tgrelid = $2::oid and t.tgtype & 8 > 0 and t.tgenabled <> 'D'
+          -- It notes the device-hours that move for the next refresh, which does no harm.
+          and not exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+                           where p.oid = t.tgfoid and n.nspname = 'sensordb' and p.proname = 'log_change'))
      select jsonb_build_object(
        'columns', (select jsonb_agg(a.attname order by a.attnum) from pg_attribute a
                     where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''),

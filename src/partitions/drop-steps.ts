@@ -6,7 +6,7 @@ import type { TemplateValues } from '../db/template.ts';
 import { BEGINNING, END, formatBound, type Instant } from '../time/instant.ts';
 import { relationOf, type SelectedLeaf } from './drop-read.ts';
 import { gateSteps } from './gate.ts';
-import { dropAttachedLocks, dropDetachedLocks, type LockScene } from './locks.ts';
+import { dropAttachedLocks, dropDetachedLocks, type LockScene, leafLocks } from './locks.ts';
 
 /**
  * How long the statements behind the first strong lock wait, in milliseconds: by then others queue, and what was free when the
@@ -33,10 +33,18 @@ function dropAttached(scene: LockScene, leaf: SelectedLeaf, gate: boolean): read
     note(table, leaf),
     step(place, 'lock_parent.sql', { parent_schema: table.schema, parent: table.name }, [parentLock]),
     step(place, 'set_local_lock_timeout.sql', timeout),
+    ...lockLogged(scene, leaf),
     step(place, 'guard_attached_leaf.sql', { ...identity(table, leaf), bound: leaf.bound }),
     ...(gate ? gateSteps(table, leaf, 'drop', place) : []),
     ...drop(leaf, dropAttachedLocks(scene, { oid: leaf.oid, relation: relationOf(leaf) })),
   ];
+}
+
+/** Whoever writes into the leaf directly is waited for before the gate looks at it. LOCK TABLE takes no foreign table (14 to 18). */
+function lockLogged(scene: LockScene, leaf: SelectedLeaf): readonly Step[] {
+  if (leaf.isForeign || !scene.relations.isLogged) return [];
+  const locks = leafLocks(scene, { oid: leaf.oid, relation: relationOf(leaf) });
+  return [step(placeOf(leaf), 'lock_whole_leaf.sql', nameOf(leaf), locks)];
 }
 
 function dropDetached(scene: LockScene, leaf: SelectedLeaf, gate: boolean): readonly Step[] {

@@ -1,6 +1,7 @@
 import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import type { Range } from '../time/instant.ts';
@@ -35,16 +36,29 @@ export interface Gated {
  * The reasons of the retention gate: each a query of `sql/partitions/` that gives a row for every leaf that is to be kept.
  *
  * It is given the OIDs of leaves, and gives leaf_oid, reason, message, remedy and object. It reads the catalog and sensordb's
- * own tables alone, so that it can be asked again under the locks of a detach or drop. Others join by a line here.
+ * own tables, and of the leaves no more than it must, so that it can be asked again under the locks of a detach or drop. Others
+ * join by a line here: to those that ask the catalog alone if they work before sensordb has tables of its own.
  */
-const GATE: readonly ((table: PartitionedTable, leaf_oids: string, purpose: Purpose) => string)[] = [
+const CATALOG: readonly Reason[] = [
   (_table, leaf_oids, purpose) => sqlStatement('partitions/gate_foreign_keys.sql', { leaf_oids, purpose }),
   (_table, leaf_oids) => sqlStatement('partitions/gate_views.sql', { leaf_oids }),
 ];
+const GATE: readonly Reason[] = [
+  ...CATALOG,
+  ({ oid }, leaf_oids) =>
+    sqlStatement('partitions/gate_aggregates.sql', { table_oid: String(oid), leaf_oids }),
+];
 
-function gateQuery(table: PartitionedTable, leaves: readonly Gated[], purpose: Purpose): string {
+type Reason = (table: PartitionedTable, leaf_oids: string, purpose: Purpose) => string;
+
+function gateQuery(
+  table: PartitionedTable,
+  leaves: readonly Gated[],
+  purpose: Purpose,
+  reasons: readonly Reason[] = GATE,
+): string {
   const oids = `{${leaves.map(({ oid }) => oid).join()}}`;
-  return `(\n${GATE.map((query) => query(table, oids, purpose)).join('\n) union all (\n')}\n)`;
+  return `(\n${reasons.map((query) => query(table, oids, purpose)).join('\n) union all (\n')}\n)`;
 }
 
 /**
@@ -65,6 +79,16 @@ export async function askGate(
   return purpose === 'drop' ? refusals : [...refusals, ...(await askReferencedRows(session, table, leaves))];
 }
 
+/**
+ * Sensordb's own tables are not there yet, or older than aggregates: none are kept. Or somebody holds a lock on a leaf at which it
+ * wants to look: the transaction that detaches or drops asks again, and waits for it.
+ */
+const UNANSWERED: ReadonlySet<string | null> = new Set([
+  SQLSTATE.invalidSchemaName,
+  SQLSTATE.undefinedFunction,
+  SQLSTATE.lockNotAvailable,
+]);
+
 interface GateRow {
   readonly leaf_oid: number;
   readonly reason: string;
@@ -78,8 +102,12 @@ async function askCatalog(
   leaves: readonly Gated[],
   purpose: Purpose,
 ): Promise<readonly LeafRefusal[]> {
-  const query = gateQuery(table, leaves, purpose);
-  const { rows } = await reading(session, () => session.run<GateRow>(query));
+  const ask = async (reasons: readonly Reason[]) =>
+    (await reading(session, () => session.run<GateRow>(gateQuery(table, leaves, purpose, reasons)))).rows;
+  const rows = await ask(GATE).catch(async (thrown) => {
+    if (!UNANSWERED.has(sqlstateOf(thrown))) throw thrown;
+    return await ask(CATALOG);
+  });
   return leaves.flatMap(({ oid, name }) =>
     rows
       .filter((row) => row.leaf_oid === oid)

@@ -34,7 +34,7 @@ export function attachLocks(scene: LockScene, leaf: LockedLeaf | null): readonly
       : 'SHARE ROW EXCLUSIVE';
   return strongestLocks([
     lock('SHARE UPDATE EXCLUSIVE', table.qualified),
-    ...wholeLeaf(scene, leaf),
+    ...leafLocks(scene, leaf),
     ...(relations.default === null ? [] : withBelow(relations.default, 'ACCESS EXCLUSIVE')),
     ...relations.referenced.flatMap((related) => withBelow(related, referencedMode(related))),
     ...relations.referencing.map(({ relation }) =>
@@ -48,7 +48,7 @@ export function detachLocks(scene: LockScene, leaf: LockedLeaf): readonly StepLo
   const { table, relations } = scene;
   return strongestLocks([
     lock('ACCESS EXCLUSIVE', table.qualified),
-    ...wholeLeaf(scene, leaf),
+    ...leafLocks(scene, leaf),
     ...(relations.default === null ? [] : [lock('ACCESS EXCLUSIVE', relations.default.relation)]),
     ...farEndsOfDetach(scene),
     ...searchedForRows(scene),
@@ -64,7 +64,7 @@ export function detachConcurrentlyLocks(scene: LockScene, leaf: LockedLeaf): rea
 export function detachFinalizeLocks(scene: LockScene, leaf: LockedLeaf): readonly StepLock[] {
   return strongestLocks([
     lock('SHARE UPDATE EXCLUSIVE', scene.table.qualified),
-    ...wholeLeaf(scene, leaf),
+    ...leafLocks(scene, leaf),
     ...farEndsOfDetach(scene),
   ]);
 }
@@ -90,7 +90,7 @@ export function dropAttachedLocks(scene: LockScene, leaf: LockedLeaf): readonly 
   const { table, relations } = scene;
   return strongestLocks([
     lock('ACCESS EXCLUSIVE', table.qualified),
-    ...wholeLeaf(scene, leaf),
+    ...leafLocks(scene, leaf),
     ...(relations.default === null ? [] : [lock('ACCESS EXCLUSIVE', relations.default.relation)]),
   ]);
 }
@@ -99,7 +99,7 @@ export function dropAttachedLocks(scene: LockScene, leaf: LockedLeaf): readonly 
 export function dropDetachedLocks(scene: LockScene, leaf: LockedLeaf): readonly StepLock[] {
   const referenced = scene.relations.leaves.get(leaf.oid)?.referenced ?? [];
   return strongestLocks([
-    ...wholeLeaf(scene, leaf),
+    ...leafLocks(scene, leaf),
     ...referenced
       .filter(({ isPartitioned }) => !(is14(scene) && isPartitioned))
       .flatMap((related) => withBelow(related, 'ACCESS EXCLUSIVE')),
@@ -111,7 +111,8 @@ function ownForeignKeys({ relations }: LockScene, leaf: LockedLeaf | null): Read
   return new Set(referenced.map(({ relation }) => relation));
 }
 
-function wholeLeaf({ relations }: LockScene, leaf: LockedLeaf | null): readonly StepLock[] {
+/** LOCK TABLE of a leaf, which takes those below it along; none for null. */
+export function leafLocks({ relations }: LockScene, leaf: LockedLeaf | null): readonly StepLock[] {
   if (leaf === null) return [];
   const below = relations.leaves.get(leaf.oid)?.below ?? [];
   return [leaf.relation, ...below].map((relation) => lock('ACCESS EXCLUSIVE', relation));

@@ -18,6 +18,8 @@ export interface Relations {
   readonly referenced: readonly Related[];
   /** Tables whose foreign keys lead to the parent; the parent itself among them, if it references itself. */
   readonly referencing: readonly Related[];
+  /** Its changes are logged for the aggregates: what comes into a leaf at the last moment keeps it from being detached or dropped. */
+  readonly isLogged: boolean;
   /** Of each leaf that was asked for, by its OID. */
   readonly leaves: ReadonlyMap<number, LeafRelations>;
 }
@@ -31,7 +33,7 @@ interface LeafRelations {
 interface RelatedRow {
   /** The leaf, or 0 for the parent. */
   readonly owner: number;
-  readonly kind: 'default' | 'referenced' | 'referencing' | 'leaf';
+  readonly kind: 'default' | 'referenced' | 'referencing' | 'logged' | 'leaf';
   readonly relation: string;
   readonly partitioned: boolean;
   readonly below: readonly string[];
@@ -61,6 +63,12 @@ export async function readRelations(
        where c.contype = 'f' and c.confrelid = ${parent}::oid
       union
       select 0::oid, 'default', p.partdefid from pg_partitioned_table p where p.partrelid = ${parent}::oid and p.partdefid <> 0
+      union
+      select 0::oid, 'logged', g.tgrelid
+        from pg_trigger g
+        join pg_proc p on p.oid = g.tgfoid and p.proname = 'log_change'
+        join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'sensordb'
+       where g.tgrelid = ${parent}::oid
       union
       select l.oid, 'leaf', l.oid from unnest(${`{${leafOids.join()}}`}::oid[]) l (oid)
       union
@@ -99,6 +107,7 @@ export async function readRelations(
     default: of(0, 'default')[0] ?? null,
     referenced: of(0, 'referenced'),
     referencing: of(0, 'referencing'),
+    isLogged: of(0, 'logged').length > 0,
     leaves: new Map(
       leafOids.map((oid) => [
         oid,
