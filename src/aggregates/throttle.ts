@@ -28,18 +28,15 @@ export function createThrottle(
   { maxLagSeconds, maxWalRate }: Pick<BackfillRequest, 'maxLagSeconds' | 'maxWalRate'>,
   clock: () => number = () => performance.now(),
 ): (session: Session) => Promise<string | null> {
-  // What the server's WAL was at each look: a replica that stands still reports no lag (14 to 18), but a place.
-  const looks: { readonly wal: number; readonly at: number }[] = [];
+  const looks: Look[] = [];
   return async (session) => {
     const load = await reading(session, () => readLoad(session, source));
     looks.push({ wal: load.wal, at: clock() });
-    const [first] = looks as [(typeof looks)[number]];
+    const [first] = looks as [Look];
     if (load.vacuumPid !== null) return describeVacuum(load.vacuumPid, source);
     if (maxLagSeconds !== null) {
       if (load.lagHidden) throw lagHidden(session);
-      const { replayed } = load;
-      const passed = replayed === null ? undefined : looks.find(({ wal }) => wal > replayed);
-      const seconds = Math.max(load.lagSeconds ?? 0, passed === undefined ? 0 : (clock() - passed.at) / 1000);
+      const seconds = secondsBehind(looks, load);
       if (seconds > maxLagSeconds) return `a replica lags ${Math.round(seconds)} s`;
     }
     if (maxWalRate === null) return null;
@@ -47,6 +44,27 @@ export function createThrottle(
     if (wal <= maxWalRate * seconds) return null;
     return `${Math.round(wal / 1024)} kB of WAL in ${Math.round(seconds)} s`;
   };
+}
+
+/** A point in time and the server's WAL then, in bytes. */
+interface Look {
+  readonly wal: number;
+  readonly at: number;
+}
+
+/**
+ * Says how far the slowest replica is behind, in seconds.
+ *
+ * One that stands still reports no lag, only its place; one that has caught up reports its last lag for another ten seconds
+ * (14 to 18). So the place decides whether it is behind: whether it has what was written at an earlier look.
+ */
+function secondsBehind(looks: readonly Look[], { replayed, lagSeconds }: Load): number {
+  const latest = looks.at(-1);
+  const passed = looks.find(({ wal }) => replayed !== null && wal > replayed);
+  if (passed === undefined || latest === undefined) return 0;
+  const isFirst = looks.length === 1;
+  if (passed === latest && !isFirst) return 0;
+  return Math.max((latest.at - passed.at) / 1000, lagSeconds ?? 0);
 }
 
 function describeVacuum(pid: number, { table }: Source): string {

@@ -44,7 +44,8 @@ async function paced(database: TestDatabase, words: readonly string[]): Promise<
     counts: () => proxy.statements.filter(isCount).length,
     looks: () => {
       const last = proxy.statements.findLastIndex(isCount);
-      return proxy.statements.slice(last).filter((text) => text.includes('pg_current_wal_insert_lsn')).length;
+      return proxy.statements.slice(last + 1).filter((text) => text.includes('pg_current_wal_insert_lsn'))
+        .length;
     },
   };
 }
