@@ -23,17 +23,20 @@ comment on column sensordb.aggregate_source.clean_until is
 
 create table sensordb.aggregate_leaf (
   source_id bigint not null references sensordb.aggregate_source on delete cascade,
-  leaf_oid oid not null,
+  leaf_oid regclass not null,
   lower_bound timestamptz not null,
   upper_bound timestamptz not null,
   is_default boolean not null,
-  members oid[] not null,
+  members regclass[] not null,
   fingerprint text,
   primary key (source_id, leaf_oid)
 );
 
 comment on table sensordb.aggregate_leaf is
   'Partitions whose rows are in the aggregates, or in a pending range, or logged. One that is not here, or that looks otherwise now, is to be counted.';
+
+comment on column sensordb.aggregate_leaf.leaf_oid is
+  'A regclass, as all that names a table here: a dump writes its name, and the restored row means the restored table.';
 
 comment on column sensordb.aggregate_leaf.members is
   'The partition and all those below it.';
@@ -43,7 +46,7 @@ comment on column sensordb.aggregate_leaf.fingerprint is
 
 create table sensordb.aggregate_retired (
   source_id bigint not null references sensordb.aggregate_source on delete cascade,
-  leaf_oid oid not null,
+  leaf_oid regclass not null,
   lower_bound timestamptz not null,
   upper_bound timestamptz not null,
   uncounted tstzmultirange not null default '{}',
@@ -243,7 +246,7 @@ as $$
   gone as (
     select k.* from sensordb.aggregate_leaf k
      where k.source_id = source
-       and not exists (select from leaf l where l.leaf_oid = k.leaf_oid and k.members <@ l.members)
+       and not exists (select from leaf l where l.leaf_oid = k.leaf_oid and k.members::oid[] <@ l.members)
   ),
   covered as (
     select coalesce(range_agg(sensordb.span(l.lower_bound, l.upper_bound)) filter (where not l.is_default), '{}') as ranges
@@ -337,7 +340,7 @@ begin
   for leaf_oid, lower_bound, upper_bound, is_whole, left_over in
     delete from sensordb.aggregate_leaf k
      where k.source_id = source
-       and not exists (select from sensordb.aggregate_leaves(src.readings) l where l.leaf_oid = k.leaf_oid and k.members <@ l.members)
+       and not exists (select from sensordb.aggregate_leaves(src.readings) l where l.leaf_oid = k.leaf_oid and k.members::oid[] <@ l.members)
     -- Of a partition that is there still, one of those below it has gone.
     returning (select m from unnest(k.members) m
                 where not exists (select from sensordb.aggregate_leaves(src.readings) l where m = any (l.members))
