@@ -1,4 +1,6 @@
+import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
+import { isServerError } from '../db/sqlstate.ts';
 import { type Counted, count, countHours, type DeviceHour, NOTHING, sum } from './count.ts';
 import { counting } from './counting.ts';
 import { groupByLeaf, readLeaves } from './leaves.ts';
@@ -34,12 +36,33 @@ export async function countChanges(
       );
       let counted = NOTHING;
       for (const { hours, span } of groups) {
-        counted = sum(counted, await count(session, (moments) => countHours(source, hours, span, moments)));
+        counted = sum(
+          counted,
+          await count(session, source, span, (moments) => countHours(source, hours, span, moments)),
+        );
       }
       return { counted, taken: rows.length, skipped: rows.filter(({ is_frozen }) => is_frozen).length };
     });
     total = sum(total, batch.counted);
     skipped += batch.skipped;
-    if (batch.taken < HOURS_A_BATCH) return { ...total, skipped };
+    if (batch.taken < HOURS_A_BATCH) break;
+  }
+  await shortenLog(session);
+  return { ...total, skipped };
+}
+
+/** From so many bytes on the log is vacuumed once it is empty: every refresh reads it. */
+const LONG_LOG = 1_000_000;
+
+/** Gives the room of a long log back; it is no failure when somebody is in the way, or the log belongs to another role. */
+async function shortenLog(session: Session): Promise<void> {
+  const { rows } = await session.run<{ bytes: number }>(
+    `select pg_catalog.pg_relation_size('sensordb.aggregate_change')::pg_catalog.float8 as bytes`,
+  );
+  if ((rows[0]?.bytes ?? 0) < LONG_LOG) return;
+  try {
+    await session.run(sqlStatement('aggregates/vacuum_log.sql', {}));
+  } catch (thrown) {
+    if (!isServerError(thrown)) throw thrown;
   }
 }

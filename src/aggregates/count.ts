@@ -9,9 +9,13 @@ export interface Counted {
   readonly counted: number;
   readonly written: number;
   readonly removed: number;
+  /** Device-hours whose sums are too large for a double precision, and are NaN. */
+  readonly overflowed: number;
+  /** One of them, as people are told; null: there is none. */
+  readonly overflowedAt: string | null;
 }
 
-export const NOTHING: Counted = { counted: 0, written: 0, removed: 0 };
+export const NOTHING: Counted = { counted: 0, written: 0, removed: 0, overflowed: 0, overflowedAt: null };
 
 /** Adds up what several pieces came to. */
 export function sum(a: Counted, b: Counted): Counted {
@@ -19,6 +23,8 @@ export function sum(a: Counted, b: Counted): Counted {
     counted: a.counted + b.counted,
     written: a.written + b.written,
     removed: a.removed + b.removed,
+    overflowed: a.overflowed + b.overflowed,
+    overflowedAt: a.overflowedAt ?? b.overflowedAt,
   };
 }
 
@@ -94,21 +100,43 @@ export function countHours(
 /**
  * Sends a counting statement in the transaction that is open; where a sum overflows, it is sent again in the way that stores NaN.
  */
-export async function count(session: Session, statement: (moments: Moments) => string): Promise<Counted> {
+export async function count(
+  session: Session,
+  source: Source,
+  span: Span,
+  statement: (moments: Moments) => string,
+): Promise<Counted> {
   await session.run('savepoint counting');
   try {
     return await send(session, statement('moments'));
   } catch (thrown) {
     if (!isServerError(thrown) || thrown.code !== NUMERIC_VALUE_OUT_OF_RANGE) throw thrown;
     await session.run('rollback to savepoint counting');
-    return await send(session, statement('moments_or_nan'));
+    const counted = await send(session, statement('moments_or_nan'));
+    return { ...counted, ...(await readOverflowed(session, source, span)) };
   }
 }
 
+type StoredCount = Pick<Counted, 'counted' | 'written' | 'removed'>;
+
 async function send(session: Session, text: string): Promise<Counted> {
-  const { rows, count: stored } = await session.run<Counted>(text);
+  const { rows, count: stored } = await session.run<StoredCount>(text);
   // A plain INSERT says by its tag how many rows it stored, and gives none.
-  return rows[0] ?? { ...NOTHING, counted: stored ?? 0, written: stored ?? 0 };
+  return { ...NOTHING, ...(rows[0] ?? { counted: stored ?? 0, written: stored ?? 0 }) };
+}
+
+/** Finds the device-hours whose sums are NaN though no reading of theirs is infinite or NaN. */
+async function readOverflowed(
+  session: Session,
+  source: Source,
+  span: Span,
+): Promise<Pick<Counted, 'overflowed' | 'overflowedAt'>> {
+  const stored = sqlStatement('aggregates/stored_range.sql', { ...stores(source), ...span });
+  const { rows } = await session.run<{ overflowed: number; overflowedAt: string | null }>(`
+    select count(*)::int as overflowed, min(format('device %s at %s', s.device_id, s.hour)) as "overflowedAt"
+      from (${stored}) s
+     where 'NaN' in (s.value_sum, s.value_sxx) and s.value_min > '-infinity' and s.value_max < 'infinity'`);
+  return rows[0] ?? { overflowed: 0, overflowedAt: null };
 }
 
 /** Sets what the sorts and hashes of this transaction may take, in megabytes. */

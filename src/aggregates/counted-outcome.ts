@@ -19,9 +19,15 @@ export function countedOutcome(source: Source, result: RefreshResult, warnings: 
       written,
       removed,
       skipped,
+      overflowed: result.overflowed,
       cleanUntil,
     },
-    warnings: [...warnings, ...heldBack(heldBackBy, cleanUntil), ...skippedWarnings(source, skipped)],
+    warnings: [
+      ...warnings,
+      ...heldBack(heldBackBy, cleanUntil),
+      ...skippedWarnings(source, skipped),
+      ...overflowWarnings(result),
+    ],
     error: null,
     render: (style) => render(style, source, result, cleanUntil),
   };
@@ -32,6 +38,12 @@ function heldBack(writers: readonly string[], cleanUntil: string): readonly Warn
     code: 'writer_open',
     message: `${writer}. Until it ends, the hours from ${cleanUntil} on are counted anew by each refresh.`,
   }));
+}
+
+function overflowWarnings({ overflowed, overflowedAt }: RefreshResult): readonly Warning[] {
+  if (overflowed === 0) return [];
+  const message = `The sums of ${overflowed} ${overflowed === 1 ? 'device-hour are' : 'device-hours are'} too large and stored as NaN: ${overflowedAt}${overflowed === 1 ? '' : ' and others'}. Its counts, extremes and ends are right.`;
+  return [{ code: 'sums_overflow', message }];
 }
 
 function skippedWarnings({ table }: Source, skipped: number): readonly Warning[] {

@@ -1,8 +1,11 @@
 import { sql } from 'kysely';
+import { failure } from '../cli/errors.ts';
 import type { RunOptions } from '../db/budget.ts';
+import { quoteIdentifier } from '../db/quote.ts';
 import { underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
+import { explainServerError, isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Source } from './source.ts';
 
@@ -29,6 +32,7 @@ export async function counting<T>(
   const { lockTimeoutMs } = options.budget;
   const attempt = () =>
     inTransaction(session, { access: 'read write', lockTimeoutMs }, async () => {
+      await session.run(SEE_ALL_ROWS);
       await session.run(lockStatement(source));
       const { members, haveLeft } = await readMembers(session, source, id);
       if (haveLeft) await session.run(sqlStatement('aggregates/settle_leaves.sql', { source: id }));
@@ -41,9 +45,25 @@ export async function counting<T>(
     try {
       return await underBudget(session, `Count the readings of ${table.qualified}`, locks, options, attempt);
     } catch (thrown) {
-      if (!(thrown instanceof LeafLeft)) throw thrown;
+      if (!(thrown instanceof LeafLeft)) throw explain(thrown, session, source);
     }
   }
+}
+
+/** Has a policy that would hide readings fail the transaction (42501): hours would be counted too short. */
+export const SEE_ALL_ROWS = 'set local row_security to off';
+
+function explain(thrown: unknown, { server }: Session, { table }: Source): unknown {
+  if (!isServerError(thrown)) return thrown;
+  const doing = `Counting the readings of ${table.qualified}`;
+  if (thrown.code !== SQLSTATE.insufficientPrivilege)
+    return explainServerError(thrown, doing, table.qualified);
+  return failure('insufficient_privilege', `${doing}: ${thrown.message}.`, {
+    sqlstate: thrown.code,
+    object: table.qualified,
+    hint: `Role ${server.user} must read every row: run it as the owner, or have a superuser run ALTER ROLE ${quoteIdentifier(server.user)} BYPASSRLS where policies are forced on the owner, too.`,
+    cause: thrown,
+  });
 }
 
 /** Makes the statement that holds the leaves of a table in their places. */

@@ -21,7 +21,10 @@ export async function countOpen(
     const counted = await counting(session, source, id, run, async () => {
       let inSpan = NOTHING;
       for (const part of withoutRanges(span, await readRetired(session, id))) {
-        inSpan = sum(inSpan, await count(session, (moments) => countRange(source, part, moments)));
+        inSpan = sum(
+          inSpan,
+          await count(session, source, part, (moments) => countRange(source, part, moments)),
+        );
       }
       return inSpan;
     });

@@ -147,6 +147,6 @@ export async function countPiece(
     const [taken] = rows;
     if (taken === undefined) return NOTHING;
     await session.run(statements.memory);
-    return await count(session, statements.count(taken.hasStored));
+    return await count(session, source, piece.span, statements.count(taken.hasStored));
   });
 }

@@ -6,7 +6,7 @@ import { reading } from '../db/transaction.ts';
 import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
 import { HOURS_A_BATCH, takeStatement } from './changes.ts';
 import { countHours, countRange, type DeviceHour, type Span } from './count.ts';
-import { lockStatement } from './counting.ts';
+import { lockStatement, SEE_ALL_ROWS } from './counting.ts';
 import { formatHour, toInstant } from './hours.ts';
 import { groupByLeaf, type ReadingsLeaf, readLeaves, relationsWithin } from './leaves.ts';
 import { readOpenSpans } from './open-hours.ts';
@@ -99,6 +99,7 @@ function inCounting(
   const { source } = plan.scene;
   const table = { relation: source.table.qualified, mode: 'ACCESS SHARE' } as const;
   return [
+    step(plan, SEE_ALL_ROWS),
     step(plan, lockStatement(source), [table]),
     ...statements.map(({ text, span }) =>
       step(
@@ -122,11 +123,11 @@ function pieceSteps(plan: Plan, piece: Piece, hasStored: boolean): readonly Step
   const { source } = plan.scene;
   const { take, memory, count } = pieceStatements(source, plan.state.id, piece);
   const stored = { relation: source.aggregatesQualified, mode: 'ACCESS SHARE' } as const;
-  const [lock, ...others] = inCounting(plan, [
+  const [see, lock, ...others] = inCounting(plan, [
     { text: memory, span: null },
     { text: count(hasStored)('moments'), span: piece.span },
   ]);
-  return [...(lock === undefined ? [] : [lock]), step(plan, take, [stored]), ...others];
+  return [see, lock, step(plan, take, [stored]), ...others].filter((one) => one !== undefined);
 }
 
 /** Tells of which pieces something is stored. */

@@ -211,7 +211,8 @@ describe('two backfills', () => {
     const proxy = await startProxy(database.url, {
       before: async ({ text }) => {
         if (!text.includes('sensordb.moments(r.value)') || second !== null) return;
-        await database.sql`select pg_terminate_backend(l.pid, 5000) from pg_locks l where l.locktype = 'advisory'`;
+        await database.sql`select pg_terminate_backend(l.pid, 5000) from pg_locks l where l.locktype = 'advisory'
+          and l.database = (select oid from pg_database where datname = current_database())`;
         second = backfill();
         await second;
       },
