@@ -9,9 +9,11 @@ import { startServer } from '../test/support/postgres.ts';
 //   npm run soak:aggregates
 //   npm run soak:aggregates -- 100          so many rounds
 //   npm run soak:aggregates -- 1 12345      from this seed on: as like it as concurrency lets it
+//   npm run soak:aggregates -- 9 12345 spare    without ending sessions on the server
 
 const ROUNDS = Number(process.argv[2] ?? 1000);
 const FIRST = Number(process.argv[3] ?? randomInt(1_000_000_000));
+const TERMINATE = process.argv[4] !== 'spare';
 const ROUND_MS = 2500;
 
 const server = await startServer();
@@ -20,7 +22,11 @@ let broken = false;
 try {
   const ground = await prepareGround(server.url);
   for (let round = 0; round < ROUNDS && !broken; round += 1) {
-    const report = await fireRound(ground, FIRST + round, ROUND_MS);
+    const report = await fireRound(ground, {
+      seed: FIRST + round,
+      milliseconds: ROUND_MS,
+      terminate: TERMINATE,
+    });
     broken = report.faults.length > 0;
     for (const [what, count] of report.done) total.set(what, (total.get(what) ?? 0) + count);
     process.stdout.write(

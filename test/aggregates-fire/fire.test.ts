@@ -17,7 +17,7 @@ afterAll(async () => {
 const FIRST = randomInt(1_000_000) * 4;
 
 test.each([0, 1, 2])('under fire, what a refresh leaves is exact (round %i)', async (round) => {
-  const report = await fireRound(ground, FIRST + round, 2500);
+  const report = await fireRound(ground, { seed: FIRST + round, milliseconds: 2500, terminate: true });
   expect(report.faults, describeRound(report)).toEqual([]);
   expect(report.done.get('commit')).toBeGreaterThan(0);
 });

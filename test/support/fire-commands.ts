@@ -84,6 +84,8 @@ async function command(url: string, argv: readonly string[], source: Source, tal
   ];
   const name = `${argv[0]} ${argv[1]}`;
   const now = timeOf(clock);
+  const running = `${argv.join(' ')} ${apart ? 'apart' : 'in process'}${ended ? `, ended after ${after} ms` : ''}`;
+  tally.running.add(running);
   if (apart) {
     const run = spawnCli(argv, { url, env: { NODE_OPTIONS: clockOption(now) } });
     const signal = random.pick(['SIGKILL', 'SIGKILL', 'SIGINT'] as const);
@@ -98,6 +100,7 @@ async function command(url: string, argv: readonly string[], source: Source, tal
     clearTimeout(timer);
     judge(name, exitCode, stdout, tally);
   }
+  tally.running.delete(running);
 }
 
 /** What a command may end with here: done, conflict, blocked, refused, interrupted, terminated. */

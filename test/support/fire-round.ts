@@ -18,13 +18,23 @@ const WRITERS = 4;
 
 const REPLICA = 'set session_replication_role = replica';
 
+/** How a round differs from another. */
+export interface RoundOptions {
+  readonly seed: number;
+  /** How long is written. */
+  readonly milliseconds: number;
+  /** Sessions are ended on the server, too, now and then. */
+  readonly terminate: boolean;
+}
+
 /** Runs one round: writes, commands and kills side by side, then one plain refresh, after which all must be exact. */
-export async function fireRound(ground: Ground, seed: number, milliseconds: number): Promise<RoundReport> {
-  const tally: Tally = { done: new Map(), failures: [] };
+export async function fireRound(ground: Ground, options: RoundOptions): Promise<RoundReport> {
+  const { seed } = options;
+  const tally: Tally = { done: new Map(), failures: [], running: new Set() };
   const field = await ground.battlefield(seed % 4 !== 0);
   try {
     const clock = { hours: 0 };
-    await fight(field, clock, seed, milliseconds, tally);
+    await fight(field, clock, options, tally);
     const faults = [...tally.failures, ...(await settle(field, clock, seed, tally))];
     return { seed, faults, done: tally.done };
   } finally {
@@ -35,8 +45,7 @@ export async function fireRound(ground: Ground, seed: number, milliseconds: numb
 async function fight(
   field: Battlefield,
   clock: Clock,
-  seed: number,
-  milliseconds: number,
+  { seed, milliseconds, terminate }: RoundOptions,
   tally: Tally,
 ): Promise<void> {
   const ceased = new AbortController();
@@ -52,16 +61,26 @@ async function fight(
     named('prepared', finishPrepared(field.sql, as('prepared'), tally, signal)),
     named('aggregates', keepAggregates(field, as('aggregates'), tally, signal)),
     named('partitions', keepPartitions(field, as('partitions'), tally, signal)),
-    named('end', endSessions(field, as('end'), tally, signal)),
+    ...(terminate ? [named('end', endSessions(field, as('end'), tally, signal))] : []),
   ];
   await sleep(milliseconds);
   ceased.abort();
   const patience = new AbortController();
   const late = sleep(20_000, 'late', { signal: patience.signal }).catch(() => 'late');
   for (const { who, work } of all) {
-    if ((await Promise.race([work, late])) === 'late') tally.failures.push(`${who} came to no end`);
+    if ((await Promise.race([work, late])) === 'late')
+      tally.failures.push(`${who} came to no end`, ...tally.running, ...(await readSessions(field)));
   }
   patience.abort();
+}
+
+/** What the server is at: of use when something comes to no end. */
+async function readSessions({ sql }: Battlefield): Promise<readonly string[]> {
+  const rows = await sql<{ line: string }[]>`
+    select concat_ws(' ', pid, usename, application_name, state, wait_event_type, wait_event, pg_blocking_pids(pid)::text,
+                     left(query, 120)) as line
+      from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
+  return rows.map(({ line }) => line);
 }
 
 async function settle(

@@ -8,6 +8,8 @@ export interface Tally {
   readonly done: Map<string, number>;
   /** What must not happen to anybody. */
   readonly failures: string[];
+  /** The commands that run at the moment, and how they are to be ended. */
+  readonly running: Set<string>;
 }
 
 /** Counts something that was done. */

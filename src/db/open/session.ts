@@ -90,7 +90,8 @@ export function startSession(
     const signals = signal === undefined ? [closing.signal] : [closing.signal, signal];
     const cancelOnce = () => cancel(wire, attempted, login, over.signal);
     try {
-      return toResult<Row>(await unlessSilent(cancellable(query, signals, cancelOnce), latest, giveUp));
+      const answer = unlessClosed(query, over.signal, () => lost);
+      return toResult<Row>(await unlessSilent(cancellable(answer, signals, cancelOnce), latest, giveUp));
     } catch (error) {
       throw explain(error);
     }
@@ -101,6 +102,32 @@ export function startSession(
     return result;
   };
   return { run, close: once(() => closeSession(wire, login, closing, queue)) };
+}
+
+/**
+ * Waits for a query, at most until the connection is closed.
+ *
+ * One that is sent between the error of a socket and its close is never answered by the driver (postgres.js 3.4.9): after an
+ * error it takes all queries for answered.
+ */
+async function unlessClosed<T>(
+  query: PromiseLike<T>,
+  over: AbortSignal,
+  reason: () => SensordbError | null,
+): Promise<T> {
+  let close: () => void = ignore;
+  const closed = new Promise<never>((_, reject) => {
+    // Not at once: what the driver says by itself comes first.
+    close = () => setImmediate(() => reject(reason()));
+    if (over.aborted) close();
+    else over.addEventListener('abort', close, { once: true });
+  });
+  try {
+    return await Promise.race([query, closed]);
+  } finally {
+    over.removeEventListener('abort', close);
+    closed.catch(ignore);
+  }
 }
 
 /** Waits for a query, and gives up on it when it has not ended some time after the signal. */

@@ -137,6 +137,17 @@ describe('the end of a session', () => {
     },
   );
 
+  it('is told to a statement that is sent once another has found the connection broken', async () => {
+    const connection = await open(server.url);
+    process.kill(connection.backendPid, 'SIGTERM');
+    // Without a look at the socket meanwhile, so that the first statement is written into a broken pipe.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    const lost = { facts: { code: 'connection_lost' } };
+    await expect(connection.run('select 1')).rejects.toMatchObject(lost);
+    await expect(connection.run('select 2')).rejects.toMatchObject(lost);
+    await connection.close();
+  });
+
   it('comes quickly after the server was killed in the middle of a statement', async () => {
     const doomed = await startServer({ listen: true, hba: HBA });
     const sessions = await Promise.all([
