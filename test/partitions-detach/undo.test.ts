@@ -26,7 +26,8 @@ async function everything(sql: Sql) {
   const triggers = await sql`select t.tgrelid::regclass::text as table, t.tgfoid::regproc::text as function,
       t.tgenabled, t.tgtype, t.tgconstrrelid::regclass::text as other, t.tgparentid <> 0 as cloned,
       t.tgdeferrable, t.tginitdeferred
-    from pg_trigger t order by 1, 2, 3, 4, 5, 6`;
+    from pg_trigger t where t.tgrelid not in (select oid from pg_class where relnamespace = to_regnamespace('sensordb'))
+    order by 1, 2, 3, 4, 5, 6`;
   return {
     tables,
     bounds: [...bounds],
