@@ -3,6 +3,6 @@
 update sensordb.aggregate_leaf k
    set fingerprint = null
   from sensordb.aggregate_source s
-  cross join sensordb.aggregate_leaves(s.readings) l
- where k.source_id = s.id and k.leaf_oid = l.leaf_oid and :'leaf_oid'::oid = any (l.members)
-   and l.fingerprint is distinct from k.fingerprint
+  cross join sensordb.aggregate_leaves(s.readings, array(
+    select o.leaf_oid from sensordb.aggregate_leaf o where o.source_id = s.id and :'leaf_oid'::oid = any (o.members))) l
+ where k.source_id = s.id and k.leaf_oid = l.leaf_oid and l.fingerprint is distinct from k.fingerprint

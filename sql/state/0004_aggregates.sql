@@ -177,7 +177,7 @@ return (
 comment on function sensordb.whole_hours is
   'The ranges, widened to whole hours of UTC.';
 
-create function sensordb.aggregate_leaves(readings regclass)
+create function sensordb.aggregate_leaves(readings regclass, roots oid[] default null)
 returns table (
   leaf_oid oid,
   lower_bound timestamptz,
@@ -193,19 +193,10 @@ set datestyle to 'ISO, MDY'
 as $$
   -- Rows of a partition whose detach is pending are not seen through the parent.
   with recursive tree (root, oid) as (
-    select i.inhrelid, i.inhrelid from pg_inherits i where i.inhparent = readings and not i.inhdetachpending
+    select i.inhrelid, i.inhrelid from pg_inherits i
+     where i.inhparent = readings and not i.inhdetachpending and (roots is null or i.inhrelid = any (roots))
     union all
     select t.root, i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid and not i.inhdetachpending
-  ),
-  -- Detach, attach and every ENABLE or DISABLE write the row of a trigger again (14 to 18): its xmin tells.
-  mark as (
-    select g.tgrelid, string_agg(g.oid || '.' || g.xmin::text, ',' order by g.tgname) as marks
-      from pg_trigger g
-     where g.tgname in ('sensordb_change_insert', 'sensordb_change_update', 'sensordb_change_delete')
-       and g.tgfoid = to_regproc('sensordb.log_change')
-       and g.tgenabled = 'A'
-     group by g.tgrelid
-    having count(*) = 3
   ),
   member as (
     select t.root, c.oid,
@@ -213,7 +204,17 @@ as $$
                 when c.relkind = 'r' then c.oid || ':' || c.relfilenode || ':' || m.marks end as fingerprint
       from tree t
       join pg_class c on c.oid = t.oid
-      left join mark m on m.tgrelid = c.oid
+      -- Detach, attach and every ENABLE or DISABLE write the row of a trigger again (14 to 18): its xmin tells.
+      left join lateral (
+        select string_agg(g.oid || '.' || g.xmin::text, ',' order by g.tgname) as marks
+          from pg_trigger g
+         where g.tgrelid = c.oid
+           and g.tgname in ('sensordb_change_insert', 'sensordb_change_update', 'sensordb_change_delete')
+           -- In a query of its own, for it is looked up for every row otherwise.
+           and g.tgfoid = (select to_regproc('sensordb.log_change'))
+           and g.tgenabled = 'A'
+        having count(*) = 3
+      ) m on true
   ),
   root as (
     select m.root, array_agg(m.oid order by m.oid) as members,
@@ -234,7 +235,7 @@ as $$
 $$;
 
 comment on function sensordb.aggregate_leaves is
-  'The partitions of a table as they are now, as aggregate_leaf remembers them; waits for no lock.';
+  'The partitions of a table as they are now, all or some, as aggregate_leaf remembers them; waits for no lock.';
 
 create function sensordb.retired_ranges(source bigint) returns tstzmultirange
 language sql stable
@@ -506,6 +507,7 @@ declare
   src sensordb.aggregate_source;
   logged tstzmultirange;
   pending tstzmultirange;
+  roots oid[];
   one record;
   refreshed text;
 begin
@@ -523,9 +525,17 @@ begin
   select coalesce(range_agg(sensordb.span(p.lower_bound, p.upper_bound)), '{}') into pending
     from sensordb.aggregate_pending p where p.source_id = src.id;
 
+  -- Others may be waiting for the locks that the transaction holds: no more partitions are looked at than it is about.
+  with recursive up (oid, parent) as (
+    select i.inhrelid, i.inhparent from pg_inherits i where i.inhrelid = any (leaf_oids)
+    union
+    select i.inhrelid, i.inhparent from up u join pg_inherits i on i.inhrelid = u.parent
+  )
+  select coalesce(array_agg(u.oid), '{}') into roots from up u where u.parent = src.readings;
+
   for one in
     with leaf as materialized (
-      select l.*, m as member from sensordb.aggregate_leaves(src.readings) l cross join unnest(l.members) m
+      select l.*, m as member from sensordb.aggregate_leaves(src.readings, roots) l cross join unnest(l.members) m
     )
     select x.oid, format('%I.%I', n.nspname, c.relname) as relation, c.relkind = 'f' as is_foreign,
            sensordb.whole_hours(tstzmultirange(sensordb.span(l.lower_bound, l.upper_bound))) as hours,
