@@ -170,7 +170,7 @@ describe('what others do between the plan and its execution', () => {
 
   it('fails, and says so, when they dropped the whole table', async () => {
     const { exitCode, json, stderr } = await ensureWith(['--months', '2'], /^create table .*_2026_04/, () =>
-      database.sql.unsafe('drop table sensors_sensorreading'),
+      database.sql.unsafe('drop table sensors_sensorreading cascade'),
     );
     expect(exitCode).toBe(1);
     expect(json().error).toMatchObject({ code: 'sql_error', sqlstate: '42P01' });
