@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../support/live.ts';
 import { runJson } from '../support/partitions.ts';
 import { addReadings, differences, readingsDatabase } from '../support/recount.ts';
 import type { TestDatabase } from '../support/server.ts';
@@ -180,10 +181,11 @@ it('the log is short again after 100,000 late rows', async () => {
     select 1 + n % 3, '2026-02-27Z'::timestamptz + n % 172000 * interval '1 second', n from generate_series(1, 100000) n`);
   await refresh();
   expect(await differences(database.sql, 'sensors_sensoraggregate')).toEqual([]);
-  const [log] = await database.sql<
-    { bytes: number }[]
-  >`select pg_relation_size('sensordb.aggregate_change')::int as bytes`;
-  expect(log?.bytes).toBe(0);
+  // An autovacuum that is at it already has the lock, and does the same.
+  await until('the log is short', async () => {
+    const [log] = await database.sql`select pg_relation_size('sensordb.aggregate_change') as bytes`;
+    return log?.bytes === '0';
+  });
 });
 
 it('two tables of two schemas, with odd names, are kept apart', async () => {
