@@ -324,27 +324,33 @@ as $$
 #variable_conflict use_column
 declare
   src sensordb.aggregate_source;
-  frozen tstzmultirange := sensordb.retired_ranges(source);
-  unsettled tstzmultirange := sensordb.unsettled_ranges(source);
+  leaves sensordb.aggregate_leaf[];
+  frozen tstzmultirange;
+  unsettled tstzmultirange;
   piece tstzrange;
   is_whole boolean;
   has_rows boolean;
   left_over tstzmultirange;
 begin
   select s.* into src from sensordb.aggregate_source s where s.id = source;
+  -- One look at the partitions, by one statement: nobody keeps others from truncating or attaching them meanwhile, and what is
+  -- noted as seen must be what was found unsettled.
+  select sensordb.retired_ranges(source), sensordb.unsettled_ranges(source),
+         (select array_agg(row (source, l.*)::sensordb.aggregate_leaf) from sensordb.aggregate_leaves(src.readings) l)
+    into frozen, unsettled, leaves;
 
   -- Back in its place: its rows are counted anew.
   delete from sensordb.aggregate_retired r
    where r.source_id = source
-     and exists (select from sensordb.aggregate_leaves(src.readings) l where r.leaf_oid = any (l.members));
+     and exists (select from unnest(leaves) l where r.leaf_oid = any (l.members));
 
   for leaf_oid, lower_bound, upper_bound, is_whole, left_over in
     delete from sensordb.aggregate_leaf k
      where k.source_id = source
-       and not exists (select from sensordb.aggregate_leaves(src.readings) l where l.leaf_oid = k.leaf_oid and k.members::oid[] <@ l.members)
+       and not exists (select from unnest(leaves) l where l.leaf_oid = k.leaf_oid and k.members <@ l.members)
     -- Of a partition that is there still, one of those below it has gone.
     returning (select m from unnest(k.members) m
-                where not exists (select from sensordb.aggregate_leaves(src.readings) l where m = any (l.members))
+                where not exists (select from unnest(leaves) l where m = any (l.members))
                 order by m <> k.leaf_oid limit 1),
               k.lower_bound, k.upper_bound, not k.is_default, sensordb.uncounted_ranges(k)
   loop
@@ -370,8 +376,7 @@ begin
 
   for leaf_oid, lower_bound, upper_bound in
     insert into sensordb.aggregate_leaf as k (source_id, leaf_oid, lower_bound, upper_bound, is_default, members, fingerprint)
-    select source, l.leaf_oid, l.lower_bound, l.upper_bound, l.is_default, l.members, l.fingerprint
-      from sensordb.aggregate_leaves(src.readings) l
+    select l.* from unnest(leaves) l
       left join sensordb.aggregate_leaf k on k.source_id = source and k.leaf_oid = l.leaf_oid
      where k.leaf_oid is null or l.fingerprint is null or l.fingerprint is distinct from k.fingerprint
     on conflict (source_id, leaf_oid) do update
@@ -391,18 +396,19 @@ begin
         where r.source_id = source
           and sensordb.whole_hours(tstzmultirange(sensordb.span(r.lower_bound, r.upper_bound))) @> k.hour);
 
-  -- Whatever the pending ranges were: what is unsettled before clean_until, without what is frozen, is what they are now.
-  unsettled := unsettled - tstzmultirange(tstzrange(nullif(src.clean_until, '-infinity'), null));
-  if unsettled is distinct from (
-    select coalesce(range_agg(sensordb.span(p.lower_bound, p.upper_bound)), '{}') from sensordb.aggregate_pending p where p.source_id = source
-  ) then
+  -- What is frozen is pending no more. What is unsettled before clean_until is; a range that somebody else noted meanwhile, too.
+  with cut as (
     delete from sensordb.aggregate_pending p
-     where p.source_id = source and not sensordb.span(p.lower_bound, p.upper_bound) <@ unsettled;
-    insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
-    select source, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity')
-      from unnest(unsettled - coalesce((
-             select range_agg(sensordb.span(p.lower_bound, p.upper_bound)) from sensordb.aggregate_pending p where p.source_id = source), '{}')) r;
-  end if;
+     where p.source_id = source and sensordb.span(p.lower_bound, p.upper_bound) && frozen
+    returning sensordb.span(p.lower_bound, p.upper_bound) as hours
+  )
+  insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
+  select source, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity')
+    from unnest((select coalesce(range_agg(c.hours), '{}') from cut c) - frozen) r;
+  insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
+  select source, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity')
+    from unnest(unsettled - tstzmultirange(tstzrange(nullif(src.clean_until, '-infinity'), null)) - coalesce((
+           select range_agg(sensordb.span(p.lower_bound, p.upper_bound)) from sensordb.aggregate_pending p where p.source_id = source), '{}')) r;
 end;
 $$;
 
