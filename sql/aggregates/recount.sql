@@ -11,8 +11,8 @@ thawed as (
   returning r.*
 ),
 kept as (
-  insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound, uncounted, retired_at)
-  select t.source_id, t.leaf_oid, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity'), t.uncounted, t.retired_at
+  insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound, is_default, uncounted, retired_at)
+  select t.source_id, t.leaf_oid, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity'), t.is_default, t.uncounted, t.retired_at
     from thawed t cross join asked a
     cross join unnest(sensordb.whole_hours(tstzmultirange(sensordb.span(t.lower_bound, t.upper_bound))) - a.hours) r
 ),

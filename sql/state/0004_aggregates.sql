@@ -49,6 +49,7 @@ create table sensordb.aggregate_retired (
   leaf_oid regclass not null,
   lower_bound timestamptz not null,
   upper_bound timestamptz not null,
+  is_default boolean not null,
   uncounted tstzmultirange not null default '{}',
   retired_at timestamptz not null default clock_timestamp(),
   primary key (source_id, leaf_oid, lower_bound)
@@ -164,6 +165,13 @@ return tstzrange(nullif(lower_bound, '-infinity'), nullif(upper_bound, 'infinity
 comment on function sensordb.span is
   'The range between two bounds; infinite ones are open, so that the instants -infinity and infinity lie within.';
 
+create function sensordb.is_same_place(a tstzrange, a_is_default boolean, b tstzrange, b_is_default boolean) returns boolean
+language sql immutable parallel safe
+return a_is_default = b_is_default and (a_is_default or a && b);
+
+comment on function sensordb.is_same_place is
+  'Whether two partitions can be the same one at different times. The OID alone does not tell: of one that is gone a dump writes the number, which may be that of any table once it is restored.';
+
 create function sensordb.whole_hours(ranges tstzmultirange) returns tstzmultirange
 language sql immutable parallel safe
 return (
@@ -247,7 +255,10 @@ as $$
   gone as (
     select k.* from sensordb.aggregate_leaf k
      where k.source_id = source
-       and not exists (select from leaf l where l.leaf_oid = k.leaf_oid and k.members::oid[] <@ l.members)
+       and not exists (
+         select from leaf l
+          where l.leaf_oid = k.leaf_oid and k.members::oid[] <@ l.members
+            and sensordb.is_same_place(sensordb.span(l.lower_bound, l.upper_bound), l.is_default, sensordb.span(k.lower_bound, k.upper_bound), k.is_default))
   ),
   covered as (
     select coalesce(range_agg(sensordb.span(l.lower_bound, l.upper_bound)) filter (where not l.is_default), '{}') as ranges
@@ -256,7 +267,10 @@ as $$
   select sensordb.whole_hours(
     coalesce((
       select range_agg(sensordb.span(r.lower_bound, r.upper_bound)) from sensordb.aggregate_retired r
-       where r.source_id = source and not exists (select from leaf l where r.leaf_oid = any (l.members))), '{}')
+       where r.source_id = source and not exists (
+         select from leaf l
+          where r.leaf_oid = any (l.members)
+            and sensordb.is_same_place(sensordb.span(l.lower_bound, l.upper_bound), l.is_default, sensordb.span(r.lower_bound, r.upper_bound), r.is_default))), '{}')
     + coalesce((select range_agg(sensordb.span(g.lower_bound, g.upper_bound)) from gone g where not g.is_default), '{}')
     + case when exists (select from gone g where g.is_default) then '{(,)}' - (select ranges from covered) else '{}' end
   )
@@ -324,28 +338,40 @@ as $$
 #variable_conflict use_column
 declare
   src sensordb.aggregate_source;
-  frozen tstzmultirange := sensordb.retired_ranges(source);
-  unsettled tstzmultirange := sensordb.unsettled_ranges(source);
+  leaves sensordb.aggregate_leaf[];
+  frozen tstzmultirange;
+  unsettled tstzmultirange;
   piece tstzrange;
   is_whole boolean;
   has_rows boolean;
   left_over tstzmultirange;
 begin
   select s.* into src from sensordb.aggregate_source s where s.id = source;
+  -- One look at the partitions, by one statement: nobody keeps others from truncating or attaching them meanwhile, and what is
+  -- noted as seen must be what was found unsettled.
+  select sensordb.retired_ranges(source), sensordb.unsettled_ranges(source),
+         (select array_agg(row (source, l.*)::sensordb.aggregate_leaf) from sensordb.aggregate_leaves(src.readings) l)
+    into frozen, unsettled, leaves;
 
   -- Back in its place: its rows are counted anew.
   delete from sensordb.aggregate_retired r
    where r.source_id = source
-     and exists (select from sensordb.aggregate_leaves(src.readings) l where r.leaf_oid = any (l.members));
+     and exists (
+       select from unnest(leaves) l
+        where r.leaf_oid = any (l.members)
+          and sensordb.is_same_place(sensordb.span(l.lower_bound, l.upper_bound), l.is_default, sensordb.span(r.lower_bound, r.upper_bound), r.is_default));
 
   for leaf_oid, lower_bound, upper_bound, is_whole, left_over in
     delete from sensordb.aggregate_leaf k
      where k.source_id = source
-       and not exists (select from sensordb.aggregate_leaves(src.readings) l where l.leaf_oid = k.leaf_oid and k.members::oid[] <@ l.members)
+       and not exists (
+         select from unnest(leaves) l
+          where l.leaf_oid = k.leaf_oid and k.members <@ l.members
+            and sensordb.is_same_place(sensordb.span(l.lower_bound, l.upper_bound), l.is_default, sensordb.span(k.lower_bound, k.upper_bound), k.is_default))
     -- Of a partition that is there still, one of those below it has gone.
-    returning (select m from unnest(k.members) m
-                where not exists (select from sensordb.aggregate_leaves(src.readings) l where m = any (l.members))
-                order by m <> k.leaf_oid limit 1),
+    returning coalesce((select m from unnest(k.members) m
+                         where not exists (select from unnest(leaves) l where m = any (l.members))
+                         order by m <> k.leaf_oid limit 1), k.leaf_oid),
               k.lower_bound, k.upper_bound, not k.is_default, sensordb.uncounted_ranges(k)
   loop
     what := 'retired';
@@ -360,8 +386,8 @@ begin
                      concat_ws(' and ', 'true', format('a.hour >= %L', sensordb.hour_of(lower(piece))), format('a.hour < %L', upper(piece))))
          into has_rows;
       if has_rows then
-        insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound, uncounted)
-        values (source, leaf_oid, coalesce(lower(piece), '-infinity'), coalesce(upper(piece), 'infinity'), left_over)
+        insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound, is_default, uncounted)
+        values (source, leaf_oid, coalesce(lower(piece), '-infinity'), coalesce(upper(piece), 'infinity'), not is_whole, left_over)
         on conflict do nothing;
       end if;
     end loop;
@@ -370,8 +396,7 @@ begin
 
   for leaf_oid, lower_bound, upper_bound in
     insert into sensordb.aggregate_leaf as k (source_id, leaf_oid, lower_bound, upper_bound, is_default, members, fingerprint)
-    select source, l.leaf_oid, l.lower_bound, l.upper_bound, l.is_default, l.members, l.fingerprint
-      from sensordb.aggregate_leaves(src.readings) l
+    select l.* from unnest(leaves) l
       left join sensordb.aggregate_leaf k on k.source_id = source and k.leaf_oid = l.leaf_oid
      where k.leaf_oid is null or l.fingerprint is null or l.fingerprint is distinct from k.fingerprint
     on conflict (source_id, leaf_oid) do update
@@ -391,18 +416,19 @@ begin
         where r.source_id = source
           and sensordb.whole_hours(tstzmultirange(sensordb.span(r.lower_bound, r.upper_bound))) @> k.hour);
 
-  -- Whatever the pending ranges were: what is unsettled before clean_until, without what is frozen, is what they are now.
-  unsettled := unsettled - tstzmultirange(tstzrange(nullif(src.clean_until, '-infinity'), null));
-  if unsettled is distinct from (
-    select coalesce(range_agg(sensordb.span(p.lower_bound, p.upper_bound)), '{}') from sensordb.aggregate_pending p where p.source_id = source
-  ) then
+  -- What is frozen is pending no more. What is unsettled before clean_until is; a range that somebody else noted meanwhile, too.
+  with cut as (
     delete from sensordb.aggregate_pending p
-     where p.source_id = source and not sensordb.span(p.lower_bound, p.upper_bound) <@ unsettled;
-    insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
-    select source, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity')
-      from unnest(unsettled - coalesce((
-             select range_agg(sensordb.span(p.lower_bound, p.upper_bound)) from sensordb.aggregate_pending p where p.source_id = source), '{}')) r;
-  end if;
+     where p.source_id = source and sensordb.span(p.lower_bound, p.upper_bound) && frozen
+    returning sensordb.span(p.lower_bound, p.upper_bound) as hours
+  )
+  insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
+  select source, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity')
+    from unnest((select coalesce(range_agg(c.hours), '{}') from cut c) - frozen) r;
+  insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
+  select source, coalesce(lower(r), '-infinity'), coalesce(upper(r), 'infinity')
+    from unnest(unsettled - tstzmultirange(tstzrange(nullif(src.clean_until, '-infinity'), null)) - coalesce((
+           select range_agg(sensordb.span(p.lower_bound, p.upper_bound)) from sensordb.aggregate_pending p where p.source_id = source), '{}')) r;
 end;
 $$;
 

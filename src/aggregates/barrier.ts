@@ -19,7 +19,7 @@ const LOOK_MS = 20;
  * It is called after the gate was moved: what they wrote before that was judged by the old one, and stands in no log. Who
  * begins to write later is judged by the new one, whatever its snapshot. A writer holds ROW EXCLUSIVE on the table, or on the
  * leaf alone that it writes into; a prepared transaction stands in pg_locks with a null pid, so it goes by
- * virtualtransaction (14 to 18).
+ * virtualtransaction, which it keeps from before it was prepared (14 to 18).
  */
 export async function waitForWriters(
   session: Session,
