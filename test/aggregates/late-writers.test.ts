@@ -35,65 +35,6 @@ function row(at: string, value = 1, device = 1): string {
   return `insert into sensors_sensorreading (device_id, timestamp, value) values (${device}, '2026-03-10 ${at}+00', ${value})`;
 }
 
-describe.each(['read committed', 'repeatable read', 'serializable'])('a writer in %s', (level) => {
-  it('whose snapshot is older than the move of the gate is logged by the new one', async () => {
-    await writer.unsafe(`begin isolation level ${level}; select count(*) from sensors_sensorreading`);
-    await refreshAt('14:00');
-    await writer.unsafe(`${row('12:30')}; ${row('13:30')}; ${row('14:30')}; commit`);
-    expect(await logged()).toEqual(['1 03-10 12', '1 03-10 13']);
-    await refreshAt('14:00');
-    await expectExact();
-  });
-
-  it('that wrote before the gate moved holds the clean hours back until it ends, and stops nobody', async () => {
-    await writer.unsafe(`begin isolation level ${level}; ${row('12:30')}`);
-    const held = await refreshAt('14:00');
-    expect(held.data.cleanUntil).toBe('2026-03-10T12:00:00Z');
-    expect(held.warnings.filter(({ code }) => code === 'writer_open')).toMatchObject([
-      {
-        code: 'writer_open',
-        message: expect.stringMatching(/^pid \d+ .* has written into public\.sensors_sensorreading/),
-      },
-    ]);
-    await database.sql.unsafe(row('12:40', 2));
-    await refreshAt('15:00');
-    await writer.unsafe('commit');
-    expect((await refreshAt('15:00')).data.cleanUntil).toBe('2026-03-10T15:00:00Z');
-    await expectExact();
-  });
-});
-
-describe('of those who wrote before the gate moved', () => {
-  it('one who writes into a leaf alone is seen', async () => {
-    await writer.unsafe(
-      `begin; ${row('12:30').replace('sensors_sensorreading', 'sensors_sensorreading_2026_03')}`,
-    );
-    expect((await refreshAt('14:00')).data.cleanUntil).toBe('2026-03-10T12:00:00Z');
-    await writer.unsafe('commit');
-    await refreshAt('14:00');
-    await expectExact();
-  });
-
-  it('a prepared transaction is seen, and named', async () => {
-    await writer.unsafe(`begin; ${row('12:30')}; prepare transaction 'half way'`);
-    const held = await refreshAt('14:00');
-    expect(held.data.cleanUntil).toBe('2026-03-10T12:00:00Z');
-    expect(held.warnings.filter(({ code }) => code === 'writer_open')).toMatchObject([
-      { message: expect.stringContaining('a prepared transaction') },
-    ]);
-    await database.sql.unsafe(`commit prepared 'half way'`);
-    await refreshAt('14:00');
-    await expectExact();
-  });
-
-  it('one who went back to a savepoint holds nothing back', async () => {
-    await writer.unsafe(`begin; savepoint s; ${row('12:30')}; rollback to savepoint s`);
-    expect((await refreshAt('14:00')).data.cleanUntil).toBe('2026-03-10T14:00:00Z');
-    await writer.unsafe('commit');
-    await expectExact();
-  });
-});
-
 it('what is rolled back, whole or to a savepoint, is neither logged nor counted', async () => {
   await writer.unsafe(
     `begin; ${row('05:00')}; savepoint s; ${row('06:00')}; rollback to savepoint s; commit`,
