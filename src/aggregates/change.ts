@@ -5,6 +5,7 @@ import { startProgress } from '../cli/progress.ts';
 import { withSession } from '../cli/with-session.ts';
 import { withLock } from '../db/lock.ts';
 import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
 import { requireWritable } from '../db/writable.ts';
 import { recordRun } from '../migrate/logged.ts';
@@ -55,10 +56,7 @@ export async function changeAggregates(
     requireWritable(session);
     const startedAt = context.now();
     const hour = currentHour(startedAt, session);
-    const { source, idle } = await reading(session, async () => {
-      const found = await readSource(session, options.table);
-      return { source: found, idle: (await change.idle?.(session, found, hour)) ?? null };
-    });
+    const { source, idle } = await readStart(session, options, change, hour);
     const { table } = source;
     const progress = await startProgress(`Reading the aggregates of ${table.name}`, options, context);
     const { update } = progress;
@@ -104,4 +102,25 @@ export async function changeAggregates(
       progress.stop();
     }
   });
+}
+
+/** Finds the table, and whether there is nothing to do. */
+async function readStart(
+  session: Session,
+  { table }: ChangeAggregatesOptions,
+  { idle }: Pick<Change, 'idle'>,
+  hour: number,
+) {
+  const read = (isIdle: Change['idle']) =>
+    reading(session, async () => {
+      const source = await readSource(session, table);
+      return { source, idle: (await isIdle?.(session, source, hour)) ?? null };
+    });
+  try {
+    return await read(idle);
+  } catch (thrown) {
+    // Somebody holds a leaf: the work itself waits for it for as long as it may, and names who it is.
+    if (sqlstateOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
+    return await read(undefined);
+  }
 }

@@ -7,6 +7,7 @@ import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
 import { explainServerError, isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import { inTransaction } from '../db/transaction.ts';
+import { readLeaves } from './leaves.ts';
 import type { Source } from './source.ts';
 
 /** Thrown when a leaf left the table while its readings were counted: the transaction is made again. */
@@ -27,8 +28,6 @@ export async function counting<T>(
   options: RunOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  const { table } = source;
-  const locks = [{ relation: table.qualified, mode: 'ACCESS SHARE' } as const];
   const { lockTimeoutMs } = options.budget;
   const attempt = () =>
     inTransaction(session, { access: 'read write', lockTimeoutMs }, async () => {
@@ -43,11 +42,36 @@ export async function counting<T>(
     });
   for (;;) {
     try {
-      return await underBudget(session, `Count the readings of ${table.qualified}`, locks, options, attempt);
+      return await whileLeavesAreLocked(session, source, options, attempt);
     } catch (thrown) {
       if (!(thrown instanceof LeafLeft)) throw explain(thrown, session, source);
     }
   }
+}
+
+/** Reads readings under the lock budget: who holds a leaf is waited for, and named when the budget is spent. */
+export async function whileLeavesAreLocked<T>(
+  session: Session,
+  source: Source,
+  options: RunOptions,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const { table, aggregatesQualified } = source;
+  const share = (relation: string) => ({ relation, mode: 'ACCESS SHARE' }) as const;
+  const parent = share(table.qualified);
+  return await underBudget(
+    session,
+    `Count the readings of ${table.qualified}`,
+    [parent],
+    options,
+    attempt,
+    // Any of the leaves may be held, most of them are not read at all.
+    async () => [
+      parent,
+      ...(await readLeaves(session, source)).flatMap(({ relations }) => relations.map(share)),
+      { relation: aggregatesQualified, mode: 'ROW EXCLUSIVE' },
+    ],
+  );
 }
 
 /** Has a policy that would hide readings fail the transaction (42501): hours would be counted too short. */

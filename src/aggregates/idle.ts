@@ -13,11 +13,12 @@ export async function readIdle(session: Session, source: Source, hour: number): 
   return (await nothingFrom(session, source, formatHour(cleanUntilHour))) ? cleanUntilHour : null;
 }
 
-/** Tells whether there are neither readings nor aggregates from an instant on. */
+/** Tells whether there are neither readings nor aggregates from an instant on; no, where a policy may hide them. */
 export async function nothingFrom(session: Session, source: Source, from: string): Promise<boolean> {
   const { table, aggregatesQualified } = source;
   const { rows } = await session.run<{ found: boolean }>(
-    `select exists (select from ${table.qualified} r where r."timestamp" >= ${quoteLiteral(from)})
+    `select row_security_active(${table.oid}) or row_security_active(${quoteLiteral(aggregatesQualified)})
+         or exists (select from ${table.qualified} r where r."timestamp" >= ${quoteLiteral(from)})
          or exists (select from ${aggregatesQualified} a where a.hour >= ${quoteLiteral(from)}) as found`,
   );
   return rows[0]?.found !== true;

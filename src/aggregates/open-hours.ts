@@ -1,7 +1,7 @@
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
 import { type Counted, count, countRange, NOTHING, type Span, sum } from './count.ts';
-import { counting } from './counting.ts';
+import { counting, whileLeavesAreLocked } from './counting.ts';
 import { formatHour } from './hours.ts';
 import { nothingFrom } from './idle.ts';
 import { openSpans, readLeaves } from './leaves.ts';
@@ -15,7 +15,9 @@ export async function countOpen(
   { id, hour }: { readonly id: string; readonly hour: number },
 ): Promise<Counted> {
   const from = formatHour(hour);
-  const spans = await reading(session, () => readOpenSpans(session, source, from));
+  const spans = await whileLeavesAreLocked(session, source, run, () =>
+    reading(session, () => readOpenSpans(session, source, from), run.budget.lockTimeoutMs),
+  );
   let total = NOTHING;
   for (const span of spans) {
     const counted = await counting(session, source, id, run, async () => {

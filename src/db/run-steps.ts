@@ -65,6 +65,8 @@ export async function sendAlone(session: Session, step: Step, options: RunOption
  * that ours would conflict with. Only then it asks, for no longer than `lock_timeout`: who queues for a strong lock makes
  * everybody after him queue, too. A younger transaction will most likely have ended by then; on a busy table there is
  * always one. Once the budget is spent it throws a busy error that names who was in the way.
+ *
+ * `wanted` lists all locks of a try that has failed, where those waited for beforehand are only some of them.
  */
 export async function underBudget<T>(
   session: Session,
@@ -72,6 +74,7 @@ export async function underBudget<T>(
   locks: readonly StepLock[],
   options: RunOptions,
   attempt: () => Promise<T>,
+  wanted: () => Promise<readonly StepLock[]> = async () => locks,
 ): Promise<T> {
   for (let attempts = 0; ; attempts += 1) {
     await waitForQuiet(session, locks, title, options);
@@ -81,7 +84,7 @@ export async function underBudget<T>(
     } catch (thrown) {
       if (!isLockFailure(thrown)) throw thrown;
       options.budget.spend(performance.now() - start);
-      const blockers = await reading(session, () => findBlockers(session.db, locks));
+      const blockers = await reading(session, async () => findBlockers(session.db, await wanted()));
       if (options.budget.remainingMs() <= 0) throw budgetSpent(title, locks, blockers, thrown);
       tell(options, title, blockers);
       await options.budget.pause(backoff(attempts), session.signal);
