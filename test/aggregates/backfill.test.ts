@@ -134,6 +134,21 @@ describe('backfill', () => {
   });
 });
 
+describe('a table beside that of the readings', () => {
+  const COLUMNS = 'id bigint not null, device_id bigint not null, "timestamp" timestamptz not null';
+
+  it('whose device or value may be null is refused, and may be written as before', async () => {
+    await database.sql.unsafe(`create schema s; create table s.sensors_sensoraggregate (like sensors_sensoraggregate including all);
+      create table s.r (${COLUMNS}, value double precision) partition by range ("timestamp");
+      create table s.r_default partition of s.r default; insert into s.r values (1, 1, '2026-03-01', null)`);
+    expect(await backfill(['-t', 's.r'])).toMatchObject({
+      exitCode: 2,
+      error: { code: 'not_readings', message: expect.stringContaining('its column value may be null') },
+    });
+    await database.sql.unsafe(`insert into s.r values (2, 1, '2026-03-01', null)`);
+  });
+});
+
 describe('a backfill that is stopped', () => {
   it.each([
     ['SIGKILL', null],
