@@ -147,6 +147,28 @@ describe('a table beside that of the readings', () => {
     });
     await database.sql.unsafe(`insert into s.r values (2, 1, '2026-03-01', null)`);
   });
+
+  it.each([['refresh'], ['backfill']])('does not erase its aggregates by a %s', async (verb) => {
+    await backfill();
+    const before = await stored();
+    await database.sql.unsafe(`create table other (${COLUMNS}, value double precision not null) partition by range ("timestamp");
+      create table other_default partition of other default; insert into other values (1, 1, '2026-03-01', 1)`);
+    for (const words of [['--dry-run'], []]) {
+      expect(
+        await runJson(database, ['aggregates', verb, '-t', 'other', ...words], { now: NOW }),
+      ).toMatchObject({
+        exitCode: 2,
+        error: { code: 'aggregates_of_other', message: expect.stringContaining('sensors_sensorreading') },
+      });
+    }
+    expect(await stored()).toBe(before);
+    // Whose own table is gone holds them no more.
+    await database.sql.unsafe('drop table sensors_sensorreading cascade');
+    expect(await runJson(database, ['aggregates', verb, '-t', 'other'], { now: NOW })).toMatchObject({
+      exitCode: 0,
+    });
+    expect(await stored()).toBe(1);
+  });
 });
 
 describe('a backfill that is stopped', () => {
