@@ -277,6 +277,33 @@ describe('--dry-run', () => {
     expect(await differences(database.sql, 'sensors_sensoraggregate')).toEqual([]);
   });
 
+  it.each([[true], [false]])(
+    'of --recount shows and counts the ranges that a run counts again (set up before: %s)',
+    async (isSetUp) => {
+      const words = ['--from', '2026-02-25', '--to', '2026-03-03', '--recount'];
+      if (isSetUp) {
+        await backfill();
+        await database.sql.unsafe(
+          'alter table sensors_sensorreading detach partition sensors_sensorreading_2026_02',
+        );
+        await backfill();
+      }
+      const shown = await backfill([...words, '--dry-run']);
+      expect(shown).toMatchObject({ exitCode: 0, changed: false });
+      if (isSetUp) await expectPrintedLocks(database, [...BACKFILL, ...words], { now: NOW });
+      else expect((await backfill(words)).data.pieces).toBe(shown.data.pieces);
+      expect(shown.data.pieces).toBeGreaterThan(1);
+      expect(JSON.stringify(shown.data.steps)).toContain('delete from sensordb.aggregate_retired');
+      expect(
+        await differences(
+          database.sql,
+          'sensors_sensoraggregate',
+          `hour >= '2026-02-25' and hour < '2026-03-03'`,
+        ),
+      ).toEqual([]);
+    },
+  );
+
   it('says how many readings are concerned, and about how long it takes', async () => {
     const { data, changed } = await backfill(['--dry-run']);
     expect(changed).toBe(false);
