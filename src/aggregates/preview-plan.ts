@@ -4,7 +4,7 @@ import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
-import { HOURS_A_BATCH, takeStatement } from './changes.ts';
+import { hoursABatch, takeStatement } from './changes.ts';
 import { countHours, countRange, type DeviceHour, type Span } from './count.ts';
 import { lockStatement, SEE_ALL_ROWS } from './counting.ts';
 import { formatHour, toInstant } from './hours.ts';
@@ -178,12 +178,13 @@ async function changeSteps(plan: Plan, pieces: readonly Piece[]): Promise<readon
     const at = parseInstant(hour) ?? END;
     return !pieces.some(({ range }) => range.lower <= at && at < range.upper);
   });
-  const batches = Array.from({ length: Math.ceil(left.length / HOURS_A_BATCH) }, (_, at) =>
-    left.slice(at * HOURS_A_BATCH, (at + 1) * HOURS_A_BATCH),
+  const limit = hoursABatch(plan.leaves);
+  const batches = Array.from({ length: Math.ceil(left.length / limit) }, (_, at) =>
+    left.slice(at * limit, (at + 1) * limit),
   );
   return batches.map((batch) =>
     inCounting(plan, [
-      { text: takeStatement(plan.state.id), span: null },
+      { text: takeStatement(plan.state.id, limit), span: null },
       ...groupByLeaf(
         batch.filter(({ is_frozen }) => !is_frozen),
         plan.leaves,
