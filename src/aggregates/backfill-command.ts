@@ -19,7 +19,6 @@ export async function backfillCommand(context: Context, options: BackfillOptions
       const outcome = countedOutcome(scene.source, result, warnings);
       return { ...outcome, data: { ...outcome.data, pieces: result.pieces } };
     },
-    preview: (scene, warnings) =>
-      previewCounting(scene, { range: request.range, jobs: request.jobs }, context.version, warnings),
+    preview: (scene, warnings) => previewCounting(scene, request, context.version, warnings),
   });
 }

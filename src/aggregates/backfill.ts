@@ -1,14 +1,13 @@
 import { failure } from '../cli/errors.ts';
-import { sqlStatement } from '../db/sql-files.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import { countChanges } from './changes.ts';
 import { type Counted, NOTHING, sum } from './count.ts';
 import { toInstant } from './hours.ts';
-import { spellInstant } from './leaves.ts';
 import { countOpen } from './open-hours.ts';
 import { listPending } from './pending.ts';
 import { advance, makeReady } from './ready.ts';
+import { recountStatement } from './recount.ts';
 import type { RefreshResult } from './refresh.ts';
 import type { CountingScene } from './scene.ts';
 import { createThrottle } from './throttle.ts';
@@ -54,8 +53,7 @@ async function recount(
 ): Promise<void> {
   if (range === null) throw failure('recount_without_range', 'There is no range to recount.');
   await begin();
-  const values = { source: id, lower: spellInstant(range.lower), upper: spellInstant(range.upper) };
   await inTransaction(session, { access: 'read write', lockTimeoutMs: run.budget.lockTimeoutMs }, () =>
-    session.run(sqlStatement('aggregates/recount.sql', values)),
+    session.run(recountStatement(id, range)),
   );
 }

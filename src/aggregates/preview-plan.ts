@@ -4,17 +4,27 @@ import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
-import { HOURS_A_BATCH, takeStatement } from './changes.ts';
+import { hoursABatch, takeStatement } from './changes.ts';
 import { countHours, countRange, type DeviceHour, type Span } from './count.ts';
 import { lockStatement, SEE_ALL_ROWS } from './counting.ts';
 import { formatHour, toInstant } from './hours.ts';
 import { groupByLeaf, type ReadingsLeaf, readLeaves, relationsWithin } from './leaves.ts';
 import { readOpenSpans } from './open-hours.ts';
 import { type Piece, pieceStatements, planPieces } from './pending.ts';
+import { recountStatement } from './recount.ts';
+import { subtractRanges } from './retired.ts';
 import type { CountingScene } from './scene.ts';
 import { advanceSteps, setupSteps } from './setup.ts';
 import type { Source } from './source.ts';
 import { isSetUp, type SourceState } from './state.ts';
+
+/** What a run is asked for. */
+export interface WorkRequest {
+  /** Of a backfill; null: all that a refresh does. */
+  readonly range: Range | null;
+  /** The range is counted whatever was counted before. */
+  readonly recount: boolean;
+}
 
 /** What a run would do if nothing came in between: its steps, a list for each piece of work, and the ranges it would count. */
 interface PlannedWork {
@@ -26,16 +36,20 @@ interface PlannedWork {
 export async function planWork(
   scene: CountingScene,
   state: SourceState,
-  range: Range | null,
+  { range, recount }: WorkRequest,
 ): Promise<PlannedWork> {
-  const { session, source, hour } = scene;
+  const { session, source } = scene;
+  // A clock that was put back moves nothing back.
+  const hour = Math.max(scene.hour, state.cleanUntilHour ?? scene.hour);
   const leaves = await reading(session, () => readLeaves(session, source));
   const plan = { scene, state, leaves };
   const isReady = isSetUp(state);
   const { gate, note } = advanceSteps(source, state, hour);
-  const pending = isReady
+  const due = isReady
     ? await reading(session, () => readPendingAfter(session, state, hour))
     : coveredBefore(leaves, toInstant(hour));
+  const again = recount && range !== null ? recounted(range, due, toInstant(hour)) : [];
+  const pending = [...due, ...again];
   const wanted = { id: state.id, cleanUntil: toInstant(hour), range };
   const { splits, pieces } = planPieces(pending, leaves, wanted);
   const stored = await reading(session, () => readStored(session, source, pieces));
@@ -58,10 +72,11 @@ export async function planWork(
             leaves.flatMap(({ relations }) => relations),
           ),
         ]),
+    recount && range !== null ? [step(plan, recountStatement(state.id, range))] : [],
     splits.map((text) => step(plan, text)),
     ...pieces.map((piece, at) => pieceSteps(plan, piece, stored[at] === true)),
     ...(range === null && state.hasChanges ? await changeSteps(plan, pieces) : []),
-    ...(range === null ? await openSteps(plan) : []),
+    ...(range === null ? await openSteps(plan, hour) : []),
   ];
   return { work: work.filter((steps) => steps.length > 0), pieces };
 }
@@ -79,6 +94,12 @@ function coveredBefore(leaves: readonly ReadingsLeaf[], until: Instant): readonl
     else joined.push({ lower: range.lower, upper });
   }
   return joined;
+}
+
+/** Lists what a recount of a range adds to what is due before an instant. */
+function recounted({ lower, upper }: Range, due: readonly Range[], until: Instant): readonly Range[] {
+  const asked = { lower, upper: upper < until ? upper : until };
+  return asked.lower < asked.upper ? subtractRanges(asked, due) : [];
 }
 
 interface Plan {
@@ -157,12 +178,13 @@ async function changeSteps(plan: Plan, pieces: readonly Piece[]): Promise<readon
     const at = parseInstant(hour) ?? END;
     return !pieces.some(({ range }) => range.lower <= at && at < range.upper);
   });
-  const batches = Array.from({ length: Math.ceil(left.length / HOURS_A_BATCH) }, (_, at) =>
-    left.slice(at * HOURS_A_BATCH, (at + 1) * HOURS_A_BATCH),
+  const limit = hoursABatch(plan.leaves);
+  const batches = Array.from({ length: Math.ceil(left.length / limit) }, (_, at) =>
+    left.slice(at * limit, (at + 1) * limit),
   );
   return batches.map((batch) =>
     inCounting(plan, [
-      { text: takeStatement(plan.state.id), span: null },
+      { text: takeStatement(plan.state.id, limit), span: null },
       ...groupByLeaf(
         batch.filter(({ is_frozen }) => !is_frozen),
         plan.leaves,
@@ -171,8 +193,8 @@ async function changeSteps(plan: Plan, pieces: readonly Piece[]): Promise<readon
   );
 }
 
-async function openSteps(plan: Plan): Promise<readonly (readonly Step[])[]> {
-  const { session, source, hour } = plan.scene;
+async function openSteps(plan: Plan, hour: number): Promise<readonly (readonly Step[])[]> {
+  const { session, source } = plan.scene;
   const spans = await reading(session, () => readOpenSpans(session, source, formatHour(hour)));
   return spans.map((span) => inCounting(plan, [{ text: countRange(source, span, 'moments'), span }]));
 }

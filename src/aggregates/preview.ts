@@ -6,16 +6,13 @@ import { describeBlocker, findBlockers } from '../db/blockers.ts';
 import { joinWork, strongestLocks } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
 import { readStateSteps } from '../migrate/logged.ts';
-import type { Range } from '../time/instant.ts';
 import { estimateSeconds } from './estimate.ts';
-import { planWork } from './preview-plan.ts';
+import { planWork, type WorkRequest } from './preview-plan.ts';
 import type { CountingScene } from './scene.ts';
 import { readSourceState } from './state.ts';
 
 /** What a preview is asked for. */
-interface PreviewRequest {
-  /** Of a backfill; null: all that a refresh does. */
-  readonly range: Range | null;
+interface PreviewRequest extends WorkRequest {
   readonly jobs: number;
 }
 
@@ -25,19 +22,19 @@ interface PreviewRequest {
  */
 export async function previewCounting(
   scene: CountingScene,
-  { range, jobs }: PreviewRequest,
+  request: PreviewRequest,
   version: string,
   warnings: readonly Warning[],
 ): Promise<Outcome> {
   const { session, source, run } = scene;
   const state = await reading(session, () => readSourceState(session, source));
-  const { work, pieces } = await planWork(scene, state, range);
+  const { work, pieces } = await planWork(scene, state, request);
   const own = work.length === 0 ? [] : await readStateSteps(session, version);
   const steps = joinWork([...own, ...work]);
   const locks = strongestLocks(steps.flatMap((step) => step.locks));
   const blockers = await reading(session, () => findBlockers(session.db, locks));
   const rowsEstimate = Math.round(pieces.reduce((total, piece) => total + piece.rowsEstimate, 0));
-  const secondsEstimate = await estimateSeconds(session, source, pieces, jobs);
+  const secondsEstimate = await estimateSeconds(session, source, pieces, request.jobs);
   const notes = [
     ...(pieces.length === 0 ? [] : [concerned(pieces.length, rowsEstimate, secondsEstimate)]),
     ...blockers.map((blocker) => `-- in the way now: ${printable(describeBlocker(blocker))}\n`),

@@ -23,7 +23,12 @@ export async function refreshCommand(context: Context, options: ChangeAggregates
     },
     preview: async (scene, warnings) => {
       const { previewCounting } = await import('./preview.ts');
-      return await previewCounting(scene, { range: null, jobs: 1 }, context.version, warnings);
+      return await previewCounting(
+        scene,
+        { range: null, recount: false, jobs: 1 },
+        context.version,
+        warnings,
+      );
     },
   });
 }

@@ -27,15 +27,21 @@ export async function readRetired(session: Session, id: string): Promise<readonl
 export function withoutRanges(span: Span, ranges: readonly Range[]): readonly Span[] {
   const last = parseInstant(span.last) ?? END;
   const whole = { lower: parseInstant(span.lower) ?? BEGINNING, upper: last === END ? END : last + 1n };
-  const parts = ranges.reduce<readonly Range[]>(
+  const parts = subtractRanges(whole, ranges);
+  return parts.length === 1 && parts[0] === whole ? [span] : parts.map(toSpan);
+}
+
+/** Gives what is left of a range without some others, itself where they leave it whole; pure. */
+export function subtractRanges(whole: Range, ranges: readonly Range[]): readonly Range[] {
+  return ranges.reduce<readonly Range[]>(
     (left, { lower, upper }) =>
-      left.flatMap((part) =>
-        [
-          { lower: part.lower, upper: part.upper < lower ? part.upper : lower },
-          { lower: part.lower > upper ? part.lower : upper, upper: part.upper },
-        ].filter((piece) => piece.lower < piece.upper),
-      ),
+      left.flatMap((part) => {
+        if (part.upper <= lower || part.lower >= upper) return [part];
+        return [
+          { lower: part.lower, upper: lower },
+          { lower: upper, upper: part.upper },
+        ].filter((piece) => piece.lower < piece.upper);
+      }),
     [whole],
   );
-  return parts.length === 1 && parts[0] === whole ? [span] : parts.map(toSpan);
 }

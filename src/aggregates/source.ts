@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { usageError } from '../cli/errors.ts';
 import { type PartitionedTable, readPartitionedTable } from '../db/catalog.ts';
-import { qualifiedName } from '../db/quote.ts';
+import { qualifiedName, quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 
 /** The name of the table of hourly aggregates, in the schema of the readings. */
@@ -18,6 +18,9 @@ export interface Source {
   readonly hasState: boolean;
 }
 
+/** Columns that must be NOT NULL: there is no aggregate of a null, and the trigger that could not log one would fail the write. */
+const NOT_NULL: ReadonlySet<string> = new Set(['device_id', 'timestamp', 'value']);
+
 /** The columns that readings must have, with their types as format_type prints them. */
 const COLUMNS: Readonly<Record<string, string>> = {
   id: 'bigint',
@@ -25,6 +28,12 @@ const COLUMNS: Readonly<Record<string, string>> = {
   timestamp: 'timestamp with time zone',
   value: 'double precision',
 };
+
+interface FoundRow {
+  readonly name: string;
+  readonly type: string;
+  readonly notNull: boolean;
+}
 
 /**
  * Finds the table of readings that the user named, and its aggregates; in a transaction.
@@ -34,27 +43,17 @@ const COLUMNS: Readonly<Record<string, string>> = {
  */
 export async function readSource(session: Session, text: string): Promise<Source> {
   const table = await readPartitionedTable(session, text);
-  const { rows } = await sql<{ name: string; type: string }>`
-    select a.attname::text as name, format_type(a.atttypid, null) as type
+  const { rows } = await sql<FoundRow>`
+    select a.attname::text as name, format_type(a.atttypid, null) as type, a.attnotnull as "notNull"
       from pg_attribute a
      where a.attrelid = ${String(table.oid)}::oid and a.attname in ('id', 'device_id', 'timestamp', 'value')
+    union all
+    select 'sensordb', 'state', true where to_regclass('sensordb.aggregate_source') is not null
      union all
-    select 'sensordb', 'state' where to_regclass('sensordb.aggregate_source') is not null
-     union all
-    select c.relname::text, 'table' from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    select c.relname::text, 'table', true from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = ${table.schema} and c.relname = ${AGGREGATES} and c.relkind = 'r'`.execute(session.db);
-  const found = new Map(rows.map(({ name, type }) => [name, type]));
-  for (const [name, type] of Object.entries(COLUMNS)) {
-    if (found.get(name) === type && (name !== 'timestamp' || table.key === name)) continue;
-    throw usageError(
-      'not_readings',
-      `${table.qualified} is no table of readings: ${lack(name, type, found)}.`,
-      {
-        object: table.qualified,
-        hint: 'Aggregates are kept of tables with id, device_id, timestamp and value that are partitioned by timestamp.',
-      },
-    );
-  }
+  const found = new Map(rows.map((row) => [row.name, row]));
+  requireReadings(table, found);
   const aggregatesQualified = qualifiedName(table.schema, AGGREGATES);
   if (!found.has(AGGREGATES)) {
     throw usageError('no_aggregates', `There is no table ${aggregatesQualified} for the aggregates.`, {
@@ -65,8 +64,35 @@ export async function readSource(session: Session, text: string): Promise<Source
   return { table, aggregates: AGGREGATES, aggregatesQualified, hasState: found.has('sensordb') };
 }
 
-function lack(name: string, type: string, found: ReadonlyMap<string, string>): string {
-  const is = found.get(name);
+function requireReadings(table: PartitionedTable, found: ReadonlyMap<string, FoundRow>): void {
+  for (const [name, type] of Object.entries(COLUMNS)) {
+    if (found.get(name)?.type === type && (name !== 'timestamp' || table.key === name)) continue;
+    throw notReadings(
+      table,
+      lack(name, type, found),
+      'Aggregates are kept of tables with id, device_id, timestamp and value that are partitioned by timestamp.',
+    );
+  }
+  const nullable = Object.keys(COLUMNS).find(
+    (name) => NOT_NULL.has(name) && found.get(name)?.notNull !== true,
+  );
+  if (nullable === undefined) return;
+  throw notReadings(
+    table,
+    `its column ${nullable} may be null`,
+    `Once no row has a null there: alter table ${table.qualified} alter column ${quoteIdentifier(nullable)} set not null.`,
+  );
+}
+
+function notReadings({ qualified }: PartitionedTable, why: string, hint: string): Error {
+  return usageError('not_readings', `${qualified} is no table of readings: ${why}.`, {
+    object: qualified,
+    hint,
+  });
+}
+
+function lack(name: string, type: string, found: ReadonlyMap<string, FoundRow>): string {
+  const is = found.get(name)?.type;
   if (is === undefined) return `it has no column ${name}`;
   return is === type ? `it is not partitioned by ${name}` : `its column ${name} is ${is}, not ${type}`;
 }

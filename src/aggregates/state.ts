@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { usageError } from '../cli/errors.ts';
 import type { Session } from '../db/session.ts';
 import type { Source } from './source.ts';
 
@@ -18,8 +19,13 @@ export interface SourceState {
   readonly hasChanges: boolean;
 }
 
-/** Reads what is known of a source: one query, whatever the number of leaves; it waits for no lock. In a transaction. */
-export async function readSourceState(session: Session, { table, hasState }: Source): Promise<SourceState> {
+/**
+ * Reads what is known of a source: one query, whatever the number of leaves; it waits for no lock. In a transaction.
+ *
+ * Throws a usage error (exit 2) for a source that was never set up and whose aggregates are those of another.
+ */
+export async function readSourceState(session: Session, source: Source): Promise<SourceState> {
+  const { table, hasState } = source;
   const unknown: SourceState = {
     id: String(table.oid),
     cleanUntilHour: null,
@@ -70,7 +76,30 @@ export async function readSourceState(session: Session, { table, hasState }: Sou
            exists (select from sensordb.aggregate_change c where c.source_id = s.id) as "hasChanges"
       from sensordb.aggregate_source s
      where s.readings = ${String(table.oid)}::oid`.execute(session.db);
-  return rows[0] ?? unknown;
+  const [state] = rows;
+  if (state !== undefined) return state;
+  await requireNoOther(session, source);
+  return unknown;
+}
+
+/** Throws a usage error when the aggregates are those of another table that is still there: each would erase what the other counted. */
+async function requireNoOther(session: Session, { table, aggregatesQualified }: Source): Promise<void> {
+  const { rows } = await sql<{ other: string }>`
+    select format('%I.%I', n.nspname, c.relname) as other
+      from sensordb.aggregate_source s
+      join pg_class c on c.oid = s.readings
+      join pg_namespace n on n.oid = c.relnamespace
+     where s.aggregates = to_regclass(${aggregatesQualified})`.execute(session.db);
+  const [first] = rows;
+  if (first === undefined) return;
+  throw usageError(
+    'aggregates_of_other',
+    `${aggregatesQualified} holds the aggregates of ${first.other}, and cannot hold those of ${table.qualified}, too.`,
+    {
+      object: table.qualified,
+      hint: 'The aggregates of a table stand in sensors_sensoraggregate of its own schema: put it into another, and make one there.',
+    },
+  );
 }
 
 /** Tells whether every change of a source before its gate is logged. */

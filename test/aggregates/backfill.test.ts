@@ -134,6 +134,43 @@ describe('backfill', () => {
   });
 });
 
+describe('a table beside that of the readings', () => {
+  const COLUMNS = 'id bigint not null, device_id bigint not null, "timestamp" timestamptz not null';
+
+  it('whose device or value may be null is refused, and may be written as before', async () => {
+    await database.sql.unsafe(`create schema s; create table s.sensors_sensoraggregate (like sensors_sensoraggregate including all);
+      create table s.r (${COLUMNS}, value double precision) partition by range ("timestamp");
+      create table s.r_default partition of s.r default; insert into s.r values (1, 1, '2026-03-01', null)`);
+    expect(await backfill(['-t', 's.r'])).toMatchObject({
+      exitCode: 2,
+      error: { code: 'not_readings', message: expect.stringContaining('its column value may be null') },
+    });
+    await database.sql.unsafe(`insert into s.r values (2, 1, '2026-03-01', null)`);
+  });
+
+  it.each([['refresh'], ['backfill']])('does not erase its aggregates by a %s', async (verb) => {
+    await backfill();
+    const before = await stored();
+    await database.sql.unsafe(`create table other (${COLUMNS}, value double precision not null) partition by range ("timestamp");
+      create table other_default partition of other default; insert into other values (1, 1, '2026-03-01', 1)`);
+    for (const words of [['--dry-run'], []]) {
+      expect(
+        await runJson(database, ['aggregates', verb, '-t', 'other', ...words], { now: NOW }),
+      ).toMatchObject({
+        exitCode: 2,
+        error: { code: 'aggregates_of_other', message: expect.stringContaining('sensors_sensorreading') },
+      });
+    }
+    expect(await stored()).toBe(before);
+    // Whose own table is gone holds them no more.
+    await database.sql.unsafe('drop table sensors_sensorreading cascade');
+    expect(await runJson(database, ['aggregates', verb, '-t', 'other'], { now: NOW })).toMatchObject({
+      exitCode: 0,
+    });
+    expect(await stored()).toBe(1);
+  });
+});
+
 describe('a backfill that is stopped', () => {
   it.each([
     ['SIGKILL', null],
@@ -239,6 +276,33 @@ describe('--dry-run', () => {
     expect(before).not.toEqual([]);
     expect(await differences(database.sql, 'sensors_sensoraggregate')).toEqual([]);
   });
+
+  it.each([[true], [false]])(
+    'of --recount shows and counts the ranges that a run counts again (set up before: %s)',
+    async (isSetUp) => {
+      const words = ['--from', '2026-02-25', '--to', '2026-03-03', '--recount'];
+      if (isSetUp) {
+        await backfill();
+        await database.sql.unsafe(
+          'alter table sensors_sensorreading detach partition sensors_sensorreading_2026_02',
+        );
+        await backfill();
+      }
+      const shown = await backfill([...words, '--dry-run']);
+      expect(shown).toMatchObject({ exitCode: 0, changed: false });
+      if (isSetUp) await expectPrintedLocks(database, [...BACKFILL, ...words], { now: NOW });
+      else expect((await backfill(words)).data.pieces).toBe(shown.data.pieces);
+      expect(shown.data.pieces).toBeGreaterThan(1);
+      expect(JSON.stringify(shown.data.steps)).toContain('delete from sensordb.aggregate_retired');
+      expect(
+        await differences(
+          database.sql,
+          'sensors_sensoraggregate',
+          `hour >= '2026-02-25' and hour < '2026-03-03'`,
+        ),
+      ).toEqual([]);
+    },
+  );
 
   it('says how many readings are concerned, and about how long it takes', async () => {
     const { data, changed } = await backfill(['--dry-run']);

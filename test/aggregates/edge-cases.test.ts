@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../support/live.ts';
 import { runJson } from '../support/partitions.ts';
+import { startProxy } from '../support/proxy.ts';
 import { addReadings, differences, readingsDatabase } from '../support/recount.ts';
 import type { TestDatabase } from '../support/server.ts';
 
@@ -186,6 +187,37 @@ it('the log is short again after 100,000 late rows', async () => {
     const [log] = await database.sql`select pg_relation_size('sensordb.aggregate_change') as bytes`;
     return log?.bytes === '0';
   });
+});
+
+it('late rows all over hundreds of leaves are counted without the locks of all of them at once', async () => {
+  for (const part of [0, 1, 2]) {
+    await database.sql.unsafe(`do $$ begin for d in ${part * 200} .. ${part * 200 + 199} loop
+      execute format('create table d%s partition of sensors_sensorreading for values from (%L) to (%L)', d,
+                     '2020-01-01Z'::timestamptz + d * interval '1 day', '2020-01-02Z'::timestamptz + d * interval '1 day');
+      end loop; end $$`);
+  }
+  await refresh();
+  await database.sql`insert into sensors_sensorreading (device_id, timestamp, value)
+    select 1, '2020-01-01Z'::timestamptz + d * interval '1 day', d from generate_series(0, 599) d`;
+  let most = 0;
+  const proxy = await startProxy(database.url, {
+    after: async ({ text, backendPid }) => {
+      if (!text.includes('sensordb.moments(r.value)')) return;
+      const [held] = await database.sql<{ n: number }[]>`
+        select count(*)::int as n from pg_locks where pid = ${backendPid ?? 0} and locktype = 'relation'`;
+      most = Math.max(most, held?.n ?? 0);
+    },
+  });
+  expect(
+    await runJson({ url: proxy.url }, ['aggregates', 'refresh'], { now: '2026-03-10T12:00:00Z' }),
+  ).toMatchObject({
+    exitCode: 0,
+    data: { written: 600 },
+  });
+  await proxy.close();
+  expect(most).toBeGreaterThan(500);
+  expect(most).toBeLessThan(4 * 520);
+  expect(await differences(database.sql, 'sensors_sensoraggregate')).toEqual([]);
 });
 
 it('two tables of two schemas, with odd names, are kept apart', async () => {

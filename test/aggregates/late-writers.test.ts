@@ -70,6 +70,26 @@ it('a role without any right on schema sensordb writes late as before', async ()
   await database.sql.unsafe(`drop owned by app_${database.name}; drop role app_${database.name}`);
 });
 
+it('an owner of the readings without any right on schema sensordb makes and attaches leaves as before', async () => {
+  const owner = `owner_${database.name}`;
+  await database.sql.unsafe(`create role ${owner}; alter table sensors_sensorreading owner to ${owner};
+    grant create on schema public to ${owner}; grant references on sensors_device to ${owner}`);
+  await database.sql.begin(async (tx) => {
+    await tx.unsafe(`set local role ${owner};
+      create table made partition of sensors_sensorreading for values from ('2026-01-01+00') to ('2026-02-01+00');
+      create table own (like sensors_sensorreading including all);
+      alter table sensors_sensorreading attach partition own for values from ('2025-12-01+00') to ('2026-01-01+00');
+      insert into sensors_sensorreading (device_id, timestamp, value) values (1, '2026-01-05 03:10+00', 1);
+      insert into own (device_id, timestamp, value) values (1, '2025-12-05 03:10+00', 1)`);
+  });
+  expect(await logged()).toEqual(['1 01-05 03', '1 12-05 03']);
+  await refreshAt('12:00');
+  await expectExact();
+  await database.sql.unsafe(
+    `reassign owned by ${owner} to current_user; drop owned by ${owner}; drop role ${owner}`,
+  );
+});
+
 it('writes in a session of role replica are logged, through the table and into a leaf', async () => {
   await database.sql.begin(async (sql) => {
     await sql.unsafe(`set local session_replication_role to replica; ${row('03:00')};
