@@ -1,11 +1,10 @@
-import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
-import { isServerError } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
 import { type Counted, count, countHours, type DeviceHour, NOTHING, sum } from './count.ts';
 import { counting } from './counting.ts';
 import { groupByLeaf, type ReadingsLeaf, readLeaves } from './leaves.ts';
 import type { CountingScene } from './scene.ts';
+import { shortenLog } from './short-log.ts';
 
 /** How many device-hours are taken off the log in one transaction. */
 const HOURS_A_BATCH = 5000;
@@ -60,20 +59,4 @@ export async function countChanges(
   }
   await shortenLog(session);
   return { ...total, skipped };
-}
-
-/** From so many bytes on the log is vacuumed once it is empty: every refresh reads it. */
-const LONG_LOG = 1_000_000;
-
-/** Gives the room of a long log back; it is no failure when somebody is in the way, or the log belongs to another role. */
-async function shortenLog(session: Session): Promise<void> {
-  const { rows } = await session.run<{ bytes: number }>(
-    `select pg_catalog.pg_relation_size('sensordb.aggregate_change')::pg_catalog.float8 as bytes`,
-  );
-  if ((rows[0]?.bytes ?? 0) < LONG_LOG) return;
-  try {
-    await session.run(sqlStatement('aggregates/vacuum_log.sql', {}));
-  } catch (thrown) {
-    if (!isServerError(thrown)) throw thrown;
-  }
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCli } from '../support/cli.ts';
 import { runJson } from '../support/partitions.ts';
 import { startProxy } from '../support/proxy.ts';
 import { addReadings, differences, readingsDatabase } from '../support/recount.ts';
@@ -114,4 +115,44 @@ describe('by an owner who is no superuser', () => {
       await expectExact();
     },
   );
+
+  it('a long log of another role is left to autovacuum, without a word', async () => {
+    await lengthenLog();
+    expect(await said(owner)).toEqual([0, '']);
+    await expectExact();
+    expect(await isLong()).toBe(true);
+    expect(await said(database)).toEqual([0, '']);
+    await lengthenLog();
+    expect(await said(database)).toEqual([0, '']);
+    expect(await isLong()).toBe(false);
+  });
+});
+
+async function lengthenLog(): Promise<void> {
+  await database.sql.unsafe(`alter table sensordb.aggregate_change set (autovacuum_enabled = off);
+    insert into sensors_sensorreading (device_id, timestamp, value)
+    select 1, '2026-03-10 05:00Z'::timestamptz + n * interval '0.2 seconds', 1 from generate_series(1, 30000) n`);
+}
+
+async function isLong(): Promise<boolean> {
+  const [log] = await database.sql`select pg_relation_size('sensordb.aggregate_change') > 1e6 as "isLong"`;
+  return log?.isLong;
+}
+
+/** Runs a refresh, and gives what it says beside its answer. */
+async function said({ url }: Pick<TestDatabase, 'url'>) {
+  const { exitCode, stderr } = await runCli(['aggregates', 'refresh', '--json'], { url, now: NOW });
+  return [exitCode, stderr];
+}
+
+it('a long log that is being vacuumed is left to whoever does', async () => {
+  expect(await refresh()).toMatchObject({ exitCode: 0 });
+  await lengthenLog();
+  const other = database.connect();
+  // As VACUUM locks it.
+  await other.unsafe('begin; lock table sensordb.aggregate_change in share update exclusive mode');
+  expect(await said(database)).toEqual([0, '']);
+  await other.unsafe('rollback');
+  await expectExact();
+  expect(await isLong()).toBe(true);
 });
