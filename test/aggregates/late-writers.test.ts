@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { Sql } from 'postgres';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runJson } from '../support/partitions.ts';
@@ -100,7 +102,31 @@ it('writes in a session of role replica are logged, through the table and into a
   await expectExact();
 });
 
-describe('what was written while triggers were not there', () => {
+it('COPY is logged, through the table and into a leaf', async () => {
+  for (const [at, into] of [
+    ['03:00', 'sensors_sensorreading'],
+    ['04:00', 'sensors_sensorreading_2026_03'],
+  ]) {
+    const copy = await writer.unsafe(`copy ${into} (device_id, timestamp, value) from stdin`).writable();
+    const lines = `1\t2026-03-10 ${at}+00\t7\n2\t2026-03-10 13:00+00\t7\n`;
+    await pipeline(Readable.from([lines]), copy);
+  }
+  expect(await logged()).toEqual(['1 03-10 03', '1 03-10 04']);
+  await refreshAt('12:00');
+  await expectExact();
+});
+
+it.each(['Asia/Kolkata', 'Australia/Lord_Howe', 'Europe/Berlin'])(
+  'a writer in %s logs hours of UTC',
+  async (zone) => {
+    await writer.unsafe(`set timezone to '${zone}'; set datestyle to 'German, DMY'; ${row('03:10')}`);
+    expect(await logged()).toEqual(['1 03-10 03']);
+    await refreshAt('12:00');
+    await expectExact();
+  },
+);
+
+describe('what was written while triggers were', () => {
   it.each([
     [
       'disabled on a leaf',
@@ -112,15 +138,25 @@ describe('what was written while triggers were not there', () => {
       'alter table sensors_sensorreading disable trigger user',
       'alter table sensors_sensorreading enable trigger user',
     ],
+    [
+      'enabled on a leaf for ordinary sessions alone',
+      'alter table sensors_sensorreading_2026_03 enable trigger all; set session_replication_role to replica',
+      'reset session_replication_role; alter table sensors_sensorreading_2026_03 enable always trigger sensordb_change_insert',
+    ],
+    [
+      'enabled on the table for ordinary sessions alone',
+      'alter table sensors_sensorreading enable trigger user; set session_replication_role to replica',
+      'reset session_replication_role',
+    ],
     ['dropped', 'drop trigger sensordb_change_insert on sensors_sensorreading', 'select 1'],
   ])('%s is counted all the same', async (_, off, on) => {
-    await database.sql.unsafe(off);
-    await database.sql.unsafe(row('03:00'));
+    await writer.unsafe(off);
+    await writer.unsafe(row('03:00'));
     await refreshAt('12:00');
     await expectExact();
-    await database.sql.unsafe(row('04:00'));
-    await database.sql.unsafe(on);
-    await database.sql.unsafe(row('05:00'));
+    await writer.unsafe(row('04:00'));
+    await writer.unsafe(on);
+    await writer.unsafe(row('05:00'));
     await refreshAt('12:00');
     await expectExact();
   });
