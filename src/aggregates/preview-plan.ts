@@ -6,7 +6,7 @@ import { reading } from '../db/transaction.ts';
 import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
 import { hoursABatch, takeStatement } from './changes.ts';
 import { countHours, countRange, type DeviceHour, type Span } from './count.ts';
-import { lockStatement, SEE_ALL_ROWS } from './counting.ts';
+import { lockStatement, readMembers, SEE_ALL_ROWS, settleStatement } from './counting.ts';
 import { formatHour, toInstant } from './hours.ts';
 import { groupByLeaf, type ReadingsLeaf, readLeaves, relationsWithin } from './leaves.ts';
 import { readOpenSpans } from './open-hours.ts';
@@ -43,35 +43,16 @@ export async function planWork(
   const hour = Math.max(scene.hour, state.cleanUntilHour ?? scene.hour);
   const leaves = await reading(session, () => readLeaves(session, source));
   const plan = { scene, state, leaves };
-  const isReady = isSetUp(state);
-  const { gate, note } = advanceSteps(source, state, hour);
-  const due = isReady
+  const due = isSetUp(state)
     ? await reading(session, () => readPendingAfter(session, state, hour))
-    : coveredBefore(leaves, toInstant(hour));
+    : dueAfterSetup(leaves, state, hour);
   const again = recount && range !== null ? recounted(range, due, toInstant(hour)) : [];
   const pending = [...due, ...again];
   const wanted = { id: state.id, cleanUntil: toInstant(hour), range };
   const { splits, pieces } = planPieces(pending, leaves, wanted);
   const stored = await reading(session, () => readStored(session, source, pieces));
   const work: (readonly Step[])[] = [
-    ...(isReady
-      ? [
-          gate,
-          note.length === 0
-            ? []
-            : inCounting(
-                plan,
-                note.map(({ sql: text }) => ({ text, span: null })),
-              ),
-        ]
-      : [
-          setupSteps(
-            source,
-            state,
-            hour,
-            leaves.flatMap(({ relations }) => relations),
-          ),
-        ]),
+    ...(await readySteps(plan, hour)),
     recount && range !== null ? [step(plan, recountStatement(state.id, range))] : [],
     splits.map((text) => step(plan, text)),
     ...pieces.map((piece, at) => pieceSteps(plan, piece, stored[at] === true)),
@@ -79,6 +60,43 @@ export async function planWork(
     ...(range === null ? await openSteps(plan, hour) : []),
   ];
   return { work: work.filter((steps) => steps.length > 0), pieces };
+}
+
+/** The steps by which a source gets ready: it is set up where it is not, the gate moves, and what is pending is noted. */
+async function readySteps(plan: Plan, hour: number): Promise<readonly (readonly Step[])[]> {
+  const { scene, state, leaves } = plan;
+  const { session, source } = scene;
+  const isReady = isSetUp(state);
+  const relations = leaves.flatMap((leaf) => leaf.relations);
+  // A setup moves the gate, and notes the leaves.
+  const after = isReady ? state : { ...state, gateHour: hour, leavesMoved: false };
+  const { gate, note } = advanceSteps(source, after, hour);
+  if (!isReady) return [setupSteps(source, state, hour, relations), noteSteps(plan, note, false)];
+  const { haveLeft } = await reading(session, () => readMembers(session, source, state.id));
+  return [gate, noteSteps(plan, note, haveLeft)];
+}
+
+function noteSteps(plan: Plan, note: readonly Step[], haveLeft: boolean): readonly Step[] {
+  if (note.length === 0) return [];
+  const { source } = plan.scene;
+  const [see, lock, ...others] = inCounting(
+    plan,
+    note.map(({ sql: text }) => ({ text, span: null })),
+  );
+  const stored = { relation: source.aggregatesQualified, mode: 'ACCESS SHARE' } as const;
+  const leave = haveLeft ? [step(plan, settleStatement(plan.state.id), [stored])] : [];
+  return [see, lock, ...leave, ...others].filter((one) => one !== undefined);
+}
+
+/** Lists what a setup puts on the list: all there was before, once more where triggers were missing, and what is over since. */
+function dueAfterSetup(
+  leaves: readonly ReadingsLeaf[],
+  { cleanUntilHour }: SourceState,
+  hour: number,
+): readonly Range[] {
+  if (cleanUntilHour === null || cleanUntilHour >= hour) return coveredBefore(leaves, toInstant(hour));
+  const over = { lower: toInstant(cleanUntilHour), upper: toInstant(hour) };
+  return [...coveredBefore(leaves, over.lower), over];
 }
 
 /** Lists the ranges before an instant that the partitions of a table take readings of; DEFAULT takes all. */
