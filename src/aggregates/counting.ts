@@ -34,7 +34,7 @@ export async function counting<T>(
       await session.run(SEE_ALL_ROWS);
       await session.run(lockStatement(source));
       const { members, haveLeft } = await readMembers(session, source, id);
-      if (haveLeft) await session.run(sqlStatement('aggregates/settle_leaves.sql', { source: id }));
+      if (haveLeft) await session.run(settleStatement(id));
       const result = await work();
       const after = new Set((await readMembers(session, source, id)).members);
       if (!members.every((oid) => after.has(oid))) throw new LeafLeft();
@@ -95,14 +95,19 @@ export function lockStatement({ table }: Source): string {
   return sqlStatement('aggregates/lock_table.sql', { schema: table.schema, table: table.name });
 }
 
+/** Makes the statement that takes note of leaves that came, went or were changed. */
+export function settleStatement(id: string): string {
+  return sqlStatement('aggregates/settle_leaves.sql', { source: id });
+}
+
 interface Members {
   readonly members: readonly number[];
   /** A partition whose rows are in the aggregates is not there any more. */
   readonly haveLeft: boolean;
 }
 
-/** Lists the OIDs of all partitions, at every depth, whose rows are seen through the table. */
-async function readMembers(session: Session, { table }: Source, id: string): Promise<Members> {
+/** Lists the OIDs of all partitions, at every depth, whose rows are seen through the table; in a transaction. */
+export async function readMembers(session: Session, { table }: Source, id: string): Promise<Members> {
   const { rows } = await sql<Members>`
     with recursive tree (oid) as (
       select ${String(table.oid)}::oid

@@ -1,21 +1,17 @@
-import { sql } from 'kysely';
-import type { Session } from '../db/session.ts';
-import { sqlStatement } from '../db/sql-files.ts';
 import type { Step } from '../db/step.ts';
 import { reading } from '../db/transaction.ts';
-import { BEGINNING, END, type Instant, parseInstant, type Range } from '../time/instant.ts';
+import { END, parseInstant, type Range } from '../time/instant.ts';
 import { hoursABatch, takeStatement } from './changes.ts';
-import { countHours, countRange, type DeviceHour, type Span } from './count.ts';
-import { lockStatement, SEE_ALL_ROWS } from './counting.ts';
+import { countHours, countRange, type Span } from './count.ts';
+import { lockStatement, readMembers, SEE_ALL_ROWS, settleStatement } from './counting.ts';
 import { formatHour, toInstant } from './hours.ts';
 import { groupByLeaf, type ReadingsLeaf, readLeaves, relationsWithin } from './leaves.ts';
 import { readOpenSpans } from './open-hours.ts';
 import { type Piece, pieceStatements, planPieces } from './pending.ts';
+import { dueAfterSetup, readChanges, readPendingAfter, readStored, recounted } from './preview-due.ts';
 import { recountStatement } from './recount.ts';
-import { subtractRanges } from './retired.ts';
 import type { CountingScene } from './scene.ts';
 import { advanceSteps, setupSteps } from './setup.ts';
-import type { Source } from './source.ts';
 import { isSetUp, type SourceState } from './state.ts';
 
 /** What a run is asked for. */
@@ -43,35 +39,16 @@ export async function planWork(
   const hour = Math.max(scene.hour, state.cleanUntilHour ?? scene.hour);
   const leaves = await reading(session, () => readLeaves(session, source));
   const plan = { scene, state, leaves };
-  const isReady = isSetUp(state);
-  const { gate, note } = advanceSteps(source, state, hour);
-  const due = isReady
+  const due = isSetUp(state)
     ? await reading(session, () => readPendingAfter(session, state, hour))
-    : coveredBefore(leaves, toInstant(hour));
+    : dueAfterSetup(leaves, state, hour);
   const again = recount && range !== null ? recounted(range, due, toInstant(hour)) : [];
   const pending = [...due, ...again];
   const wanted = { id: state.id, cleanUntil: toInstant(hour), range };
   const { splits, pieces } = planPieces(pending, leaves, wanted);
   const stored = await reading(session, () => readStored(session, source, pieces));
   const work: (readonly Step[])[] = [
-    ...(isReady
-      ? [
-          gate,
-          note.length === 0
-            ? []
-            : inCounting(
-                plan,
-                note.map(({ sql: text }) => ({ text, span: null })),
-              ),
-        ]
-      : [
-          setupSteps(
-            source,
-            state,
-            hour,
-            leaves.flatMap(({ relations }) => relations),
-          ),
-        ]),
+    ...(await readySteps(plan, hour)),
     recount && range !== null ? [step(plan, recountStatement(state.id, range))] : [],
     splits.map((text) => step(plan, text)),
     ...pieces.map((piece, at) => pieceSteps(plan, piece, stored[at] === true)),
@@ -81,25 +58,30 @@ export async function planWork(
   return { work: work.filter((steps) => steps.length > 0), pieces };
 }
 
-/** Lists the ranges before an instant that the partitions of a table take readings of; DEFAULT takes all. */
-function coveredBefore(leaves: readonly ReadingsLeaf[], until: Instant): readonly Range[] {
-  if (leaves.some(({ range }) => range === null)) return [{ lower: BEGINNING, upper: until }];
-  const joined: Range[] = [];
-  for (const { range } of leaves) {
-    if (range === null || range.lower >= until) continue;
-    const upper = range.upper < until ? range.upper : until;
-    const last = joined.at(-1);
-    if (last !== undefined && last.upper >= range.lower)
-      joined[joined.length - 1] = { lower: last.lower, upper };
-    else joined.push({ lower: range.lower, upper });
-  }
-  return joined;
+/** The steps by which a source gets ready: it is set up where it is not, the gate moves, and what is pending is noted. */
+async function readySteps(plan: Plan, hour: number): Promise<readonly (readonly Step[])[]> {
+  const { scene, state, leaves } = plan;
+  const { session, source } = scene;
+  const isReady = isSetUp(state);
+  const relations = leaves.flatMap((leaf) => leaf.relations);
+  // A setup moves the gate, and notes the leaves.
+  const after = isReady ? state : { ...state, gateHour: hour, leavesMoved: false };
+  const { gate, note } = advanceSteps(source, after, hour);
+  if (!isReady) return [setupSteps(source, state, hour, relations), noteSteps(plan, note, false)];
+  const { haveLeft } = await reading(session, () => readMembers(session, source, state.id));
+  return [gate, noteSteps(plan, note, haveLeft)];
 }
 
-/** Lists what a recount of a range adds to what is due before an instant. */
-function recounted({ lower, upper }: Range, due: readonly Range[], until: Instant): readonly Range[] {
-  const asked = { lower, upper: upper < until ? upper : until };
-  return asked.lower < asked.upper ? subtractRanges(asked, due) : [];
+function noteSteps(plan: Plan, note: readonly Step[], haveLeft: boolean): readonly Step[] {
+  if (note.length === 0) return [];
+  const { source } = plan.scene;
+  const [see, lock, ...others] = inCounting(
+    plan,
+    note.map(({ sql: text }) => ({ text, span: null })),
+  );
+  const stored = { relation: source.aggregatesQualified, mode: 'ACCESS SHARE' } as const;
+  const leave = haveLeft ? [step(plan, settleStatement(plan.state.id), [stored])] : [];
+  return [see, lock, ...leave, ...others].filter((one) => one !== undefined);
 }
 
 interface Plan {
@@ -151,25 +133,6 @@ function pieceSteps(plan: Plan, piece: Piece, hasStored: boolean): readonly Step
   return [see, lock, step(plan, take, [stored]), ...others].filter((one) => one !== undefined);
 }
 
-/** Tells of which pieces something is stored. */
-async function readStored(
-  session: Session,
-  source: Source,
-  pieces: readonly Piece[],
-): Promise<readonly boolean[]> {
-  const found: boolean[] = [];
-  for (const { span } of pieces) {
-    const stored = sqlStatement('aggregates/stored_range.sql', {
-      schema: source.table.schema,
-      aggregates: source.aggregates,
-      ...span,
-    });
-    const { rows } = await session.run<{ found: boolean }>(`select exists (${stored}) as found`);
-    found.push(rows[0]?.found === true);
-  }
-  return found;
-}
-
 /** What the log says now, without what the pieces take with them. */
 async function changeSteps(plan: Plan, pieces: readonly Piece[]): Promise<readonly (readonly Step[])[]> {
   const { session, source } = plan.scene;
@@ -197,51 +160,4 @@ async function openSteps(plan: Plan, hour: number): Promise<readonly (readonly S
   const { session, source } = plan.scene;
   const spans = await reading(session, () => readOpenSpans(session, source, formatHour(hour)));
   return spans.map((span) => inCounting(plan, [{ text: countRange(source, span, 'moments'), span }]));
-}
-
-/** Reads what will be pending once the gate has moved to an hour and the leaves have been noted. */
-async function readPendingAfter(
-  session: Session,
-  { id }: SourceState,
-  hour: number,
-): Promise<readonly Range[]> {
-  const { rows } = await sql<{ lower: string; upper: string }>`
-    with source as (
-      select s.id, tstzmultirange(tstzrange(s.clean_until, greatest(s.clean_until, ${formatHour(hour)}::timestamptz))) as due,
-             sensordb.unsettled_ranges(s.id) * tstzmultirange(tstzrange(null, greatest(s.clean_until, ${formatHour(hour)}::timestamptz))) as unsettled
-        from sensordb.aggregate_source s where s.id = ${id}::bigint
-    ),
-    listed as (
-      select sensordb.span(p.lower_bound, p.upper_bound) as r from sensordb.aggregate_pending p join source s on s.id = p.source_id
-    ),
-    kept as (
-      -- A range that has lost a part to a leaf that went is noted anew.
-      select l.r from listed l cross join source s where l.r <@ s.unsettled
-      union all
-      select r from source s cross join unnest(s.due * s.unsettled) r
-    ),
-    new as (
-      select r from source s
-       cross join unnest(s.unsettled - coalesce((select range_agg(k.r) from kept k), '{}')) r
-    )
-    select coalesce(lower(r), '-infinity')::text as lower, coalesce(upper(r), 'infinity')::text as upper
-      from (select r from kept union all select r from new) x`.execute(session.db);
-  return rows.map(({ lower, upper }) => ({
-    lower: parseInstant(lower) ?? BEGINNING,
-    upper: parseInstant(upper) ?? END,
-  }));
-}
-
-async function readChanges(
-  session: Session,
-  id: string,
-): Promise<readonly (DeviceHour & { readonly is_frozen: boolean })[]> {
-  const { rows } = await sql<DeviceHour & { readonly is_frozen: boolean }>`
-    with frozen as materialized (select sensordb.retired_ranges(${id}::bigint) as hours)
-    select c.device_id::text as device_id, c.hour::text as hour, bool_or(f.hours @> c.hour) as is_frozen
-      from sensordb.aggregate_change c cross join frozen f
-     where c.source_id = ${id}::bigint
-     group by c.device_id, c.hour
-     order by c.hour, c.device_id`.execute(session.db);
-  return rows;
 }

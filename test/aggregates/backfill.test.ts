@@ -277,6 +277,19 @@ describe('--dry-run', () => {
     expect(await differences(database.sql, 'sensors_sensoraggregate')).toEqual([]);
   });
 
+  it.each([
+    ['whose triggers somebody dropped', 'drop trigger sensordb_change_update on sensors_sensorreading'],
+    [
+      'that lost a leaf, into whose time a row came late',
+      `alter table sensors_sensorreading detach partition sensors_sensorreading_2026_02;
+       insert into sensors_sensorreading (device_id, timestamp, value) values (1, '2026-02-20Z', 1)`,
+    ],
+  ])('of a later refresh of a table %s prints what it sends', async (_, change) => {
+    await backfill();
+    await database.sql.unsafe(change);
+    await expectPrintedLocks(database, ['aggregates', 'refresh'], { now: '2026-03-10T15:00:00Z' });
+  });
+
   it.each([[true], [false]])(
     'of --recount shows and counts the ranges that a run counts again (set up before: %s)',
     async (isSetUp) => {
