@@ -3,6 +3,7 @@ import { parseCount } from '../cli/options.ts';
 import { parseDuration, parseUserInstant } from '../time/durations.ts';
 import { BEGINNING, END, formatInstantShort, type Range } from '../time/instant.ts';
 import type { ChangeAggregatesOptions } from './change.ts';
+import { HOUR } from './hours.ts';
 
 /** The options of `aggregates backfill`, as typed. */
 export interface BackfillOptions extends ChangeAggregatesOptions {
@@ -53,8 +54,6 @@ export function parseBackfillRequest(options: BackfillOptions): BackfillRequest 
     maxWalRate: maxWalRate === undefined ? null : parseRate(maxWalRate),
   };
 }
-
-const HOUR = 3_600_000_000n;
 
 /** Reads `--from` and `--to`, which have to be whole hours of UTC; null when neither was given. */
 export function parseHours({ from, to }: Pick<BackfillOptions, 'from' | 'to'>): Range | null {

@@ -65,7 +65,7 @@ export async function changeAggregates(
       session,
       source,
       run,
-      hour: currentHour(startedAt, session),
+      hour,
       update,
       begin: async () => {},
     };
@@ -80,24 +80,7 @@ export async function changeAggregates(
       };
       const record = recordRun(session, start, run, change.logged);
       if (idle !== null) return await record.end(idle(warnings));
-      let began: Promise<void> | null = null;
-      const begin = async (): Promise<void> => {
-        began ??= record.begin();
-        await began;
-      };
-      try {
-        const target = {
-          kind: 'aggregates',
-          oid: table.oid,
-          name: `the aggregates of ${table.qualified}`,
-        } as const;
-        return await withLock(session, target, budget, async (locked) =>
-          record.end(await change.carryOut({ ...facts, session: locked, begin }, warnings)),
-        );
-      } catch (thrown) {
-        await record.fail(thrown);
-        throw thrown;
-      }
+      return await underLock(facts, record, (scene) => change.carryOut(scene, warnings));
     } finally {
       progress.stop();
     }
@@ -122,5 +105,29 @@ async function readStart(
     // Somebody holds a leaf: the work itself waits for it for as long as it may, and names who it is.
     if (sqlstateOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
     return await read(undefined);
+  }
+}
+
+/** Works under the lock on the aggregates, with a line in the run log once something is about to change. */
+async function underLock(
+  facts: CountingScene,
+  record: ReturnType<typeof recordRun>,
+  work: (scene: CountingScene) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { session, source, run } = facts;
+  const { oid, qualified } = source.table;
+  let began: Promise<void> | null = null;
+  const begin = async (): Promise<void> => {
+    began ??= record.begin();
+    await began;
+  };
+  try {
+    const target = { kind: 'aggregates', oid, name: `the aggregates of ${qualified}` } as const;
+    return await withLock(session, target, run.budget, async (locked) =>
+      record.end(await work({ ...facts, session: locked, begin })),
+    );
+  } catch (thrown) {
+    await record.fail(thrown);
+    throw thrown;
   }
 }

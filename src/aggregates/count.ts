@@ -1,7 +1,7 @@
 import { quoteLiteral } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { sqlStatement } from '../db/sql-files.ts';
-import { isServerError } from '../db/sqlstate.ts';
+import { isServerError, SQLSTATE } from '../db/sqlstate.ts';
 import type { Source } from './source.ts';
 
 /** What counting came to: device-hours counted, rows of the aggregates written and removed. */
@@ -15,6 +15,7 @@ export interface Counted {
   readonly overflowedAt: string | null;
 }
 
+/** What no counting comes to. */
 export const NOTHING: Counted = { counted: 0, written: 0, removed: 0, overflowed: 0, overflowedAt: null };
 
 /** Adds up what several pieces came to. */
@@ -33,8 +34,6 @@ export interface Span {
   readonly lower: string;
   readonly last: string;
 }
-
-const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
 
 /** Makes the statement that counts a range anew; `moments` is the aggregate of sensordb that sums. */
 export function countRange(source: Source, span: Span, moments: Moments): string {
@@ -110,7 +109,7 @@ export async function count(
   try {
     return await send(session, statement('moments'));
   } catch (thrown) {
-    if (!isServerError(thrown) || thrown.code !== NUMERIC_VALUE_OUT_OF_RANGE) throw thrown;
+    if (!isServerError(thrown) || thrown.code !== SQLSTATE.numericValueOutOfRange) throw thrown;
     await session.run('rollback to savepoint counting');
     const counted = await send(session, statement('moments_or_nan'));
     return { ...counted, ...(await readOverflowed(session, source, span)) };

@@ -1,6 +1,9 @@
 import type { Session } from '../db/session.ts';
 import { fromDate, type Instant } from '../time/instant.ts';
 
+/** The microseconds of an hour. */
+export const HOUR = 3_600_000_000n;
+
 /** Milliseconds of an hour. */
 const HOUR_MS = 3_600_000;
 
@@ -19,4 +22,15 @@ export function formatHour(hour: number): string {
 /** Gives the instant at which an hour begins. */
 export function toInstant(hour: number): Instant {
   return fromDate(new Date(hour * HOUR_MS));
+}
+
+/** Gives the whole hour at or before a finite instant, also before 1970. */
+export function floorHour(instant: Instant): Instant {
+  const rest = ((instant % HOUR) + HOUR) % HOUR;
+  return instant - rest;
+}
+
+/** Gives the whole hour at or after a finite instant. */
+export function ceilHour(instant: Instant): Instant {
+  return -floorHour(-instant);
 }

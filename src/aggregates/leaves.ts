@@ -11,6 +11,7 @@ import {
   type Range,
 } from '../time/instant.ts';
 import type { DeviceHour, Span } from './count.ts';
+import { floorHour } from './hours.ts';
 import type { Source } from './source.ts';
 
 /** A partition of the readings. */
@@ -63,15 +64,11 @@ const LEAVES_A_STATEMENT = 200;
 export function openSpans(from: string, leaves: readonly ReadingsLeaf[]): readonly Span[] {
   const after = parseInstant(from) ?? BEGINNING;
   const lowers = leaves.flatMap(({ range }) => (range !== null && range.lower > after ? [range.lower] : []));
-  const edges = lowers
-    .filter((_, at) => (at + 1) % LEAVES_A_STATEMENT === 0)
-    .map((edge) => edge - (edge % HOUR));
+  const edges = lowers.filter((_, at) => (at + 1) % LEAVES_A_STATEMENT === 0).map(floorHour);
   return [...edges, END].map((edge, at) =>
     toSpan({ lower: at === 0 ? after : (edges[at - 1] as Instant), upper: edge }),
   );
 }
-
-const HOUR = 3_600_000_000n;
 
 /** The earliest timestamptz of PostgreSQL, 4714-11-24 BC. */
 export const EARLIEST: Instant = fromCivil(-4713, 11, 24);

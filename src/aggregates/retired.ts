@@ -2,9 +2,8 @@ import { sql } from 'kysely';
 import type { Session } from '../db/session.ts';
 import { BEGINNING, END, parseInstant, type Range } from '../time/instant.ts';
 import type { Span } from './count.ts';
+import { ceilHour, floorHour } from './hours.ts';
 import { toSpan } from './leaves.ts';
-
-const HOUR = 3_600_000_000n;
 
 /** Reads the ranges whose raw rows went with a leaf, as far as a refresh has noted it, widened to whole hours. */
 export async function readRetired(session: Session, id: string): Promise<readonly Range[]> {
@@ -15,10 +14,9 @@ export async function readRetired(session: Session, id: string): Promise<readonl
   );
   return rows.map(({ lower, upper }) => {
     const [from, to] = [parseInstant(lower) ?? BEGINNING, parseInstant(upper) ?? END];
-    const rest = (instant: bigint): bigint => ((instant % HOUR) + HOUR) % HOUR;
     return {
-      lower: from === BEGINNING ? from : from - rest(from),
-      upper: to === END || rest(to) === 0n ? to : to - rest(to) + HOUR,
+      lower: from === BEGINNING ? from : floorHour(from),
+      upper: to === END ? to : ceilHour(to),
     };
   });
 }

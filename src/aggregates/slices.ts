@@ -1,4 +1,5 @@
 import { BEGINNING, END, fromCivil, type Instant, type Range } from '../time/instant.ts';
+import { floorHour, HOUR } from './hours.ts';
 import { EARLIEST, type ReadingsLeaf } from './leaves.ts';
 
 /** A partition with what the statistics say of its rows. */
@@ -15,8 +16,6 @@ export function weightsOf(leaves: readonly ReadingsLeaf[], until: Instant): read
     return [{ range: { lower: range.lower, upper: range.upper < until ? range.upper : until }, rows }];
   });
 }
-
-const HOUR = 3_600_000_000n;
 
 // From one instant to another further than 292,271 years away date_bin fails (22008): nobody's data, but a clock's.
 const FAR: Instant = fromCivil(200_000, 1, 1);
@@ -79,9 +78,4 @@ function intersect(a: Range, b: Range): Range | null {
 function share(part: Range, leaf: Range): number {
   if (leaf.lower === BEGINNING || leaf.upper === END) return 1;
   return Number(part.upper - part.lower) / Number(leaf.upper - leaf.lower);
-}
-
-function floorHour(instant: Instant): Instant {
-  const rest = ((instant % HOUR) + HOUR) % HOUR;
-  return instant - rest;
 }

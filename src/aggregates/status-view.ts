@@ -1,5 +1,6 @@
 import { BEGINNING, END, fromDate, type Instant, parseInstant, type Range } from '../time/instant.ts';
 import { type RangeRow, rangeOf } from './hour-ranges.ts';
+import { HOUR } from './hours.ts';
 import type { Source } from './source.ts';
 import type { Coverage } from './status-coverage.ts';
 import { type Finding, findingsOf } from './status-findings.ts';
@@ -37,8 +38,6 @@ export interface StatusInput {
   readonly now: Date;
   readonly maxLagSeconds: number | null;
 }
-
-const HOUR = 3_600_000_000n;
 
 /** Works out how the aggregates are; pure. */
 export function viewStatus(input: StatusInput): StatusView {

@@ -1,4 +1,5 @@
 import { BEGINNING, END, type Instant, type Range } from '../time/instant.ts';
+import { ceilHour, floorHour, HOUR } from './hours.ts';
 import { EARLIEST } from './leaves.ts';
 import { chooseEdges, estimateRows, type Weight } from './slices.ts';
 import type { Sample } from './verify-request.ts';
@@ -16,8 +17,6 @@ export interface VerifyPlan {
   /** Of how many pieces of time the sample was drawn, and how many were; null without a sample. */
   readonly drawn: { readonly of: number; readonly pieces: number } | null;
 }
-
-const HOUR = 3_600_000_000n;
 
 /** How many readings one slice has, by estimate: it is read, and its leaves are locked in ACCESS SHARE, for a second or so. */
 const ROWS_A_SLICE = 500_000;
@@ -56,13 +55,8 @@ function edgesOfCoverage(weights: readonly Weight[]): readonly Instant[] {
   const isEdge = (instant: Instant): boolean => instant !== BEGINNING && instant !== END;
   return [
     ...[...lowers].filter((lower) => isEdge(lower) && !uppers.has(lower)).map(floorHour),
-    ...[...uppers].filter((upper) => isEdge(upper) && !lowers.has(upper)).map((upper) => -floorHour(-upper)),
+    ...[...uppers].filter((upper) => isEdge(upper) && !lowers.has(upper)).map(ceilHour),
   ];
-}
-
-function floorHour(instant: Instant): Instant {
-  const rest = ((instant % HOUR) + HOUR) % HOUR;
-  return instant - rest;
 }
 
 /** No table holds readings of more hours: a longer range is a gap, or a leaf without much in it, and one piece. */

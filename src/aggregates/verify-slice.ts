@@ -84,8 +84,6 @@ function notCompared(result: SliceResult): SliceResult {
   };
 }
 
-const NUMERIC_VALUE_OUT_OF_RANGE = '22003';
-
 async function compareOnce(
   scene: SliceScene,
   { range }: Slice,
@@ -120,7 +118,7 @@ async function countEven(
   try {
     return { rows: await countVerdicts(session, comparison), used: comparison };
   } catch (thrown) {
-    if (!isServerError(thrown) || thrown.code !== NUMERIC_VALUE_OUT_OF_RANGE) throw thrown;
+    if (!isServerError(thrown) || thrown.code !== SQLSTATE.numericValueOutOfRange) throw thrown;
     await session.run('rollback to savepoint counting');
     const used = { ...comparison, nan: true };
     return { rows: await countVerdicts(session, used), used };

@@ -19,6 +19,7 @@ export const SQLSTATE = {
   invalidObjectDefinition: '42P17',
   invalidSchemaName: '3F000',
   lockNotAvailable: '55P03',
+  numericValueOutOfRange: '22003',
   objectNotInPrerequisiteState: '55000',
   outOfMemory: '53200',
   queryCanceled: '57014',
