@@ -346,6 +346,7 @@ declare
   piece tstzrange;
   is_whole boolean;
   has_rows boolean;
+  stored tstzmultirange;
   left_over tstzmultirange;
 begin
   select s.* into src from sensordb.aggregate_source s where s.id = source;
@@ -377,15 +378,26 @@ begin
               k.lower_bound, k.upper_bound, not k.is_default, sensordb.uncounted_ranges(k)
   loop
     what := 'retired';
-    -- DEFAULT held what no other partition covered: of what is frozen now, all that no other row says.
+    -- DEFAULT held what no other partition covered: of what is frozen now, the hours that are stored. All of it would be all time to come.
+    if not is_whole then
+      execute format($query$
+        select coalesce(range_agg(sensordb.span(least(s.hour, '275000-01-01 00:00:00+00'), case
+                 when s.hour = '-infinity' then '4714-11-24 00:00:00+00 BC'
+                 -- JavaScript has no dates after the year 275760: what is stored there is one range.
+                 when s.hour >= '275000-01-01 00:00:00+00' then 'infinity'
+                 else s.hour + interval '1 hour' end)), '{}')
+          from (select distinct a.hour from %s a, unnest($1) r where a.hour <@ r) s$query$, src.aggregates)
+         into stored using frozen;
+    end if;
     for piece in
       select r from unnest(case when is_whole
         then tstzmultirange(sensordb.span(lower_bound, upper_bound))
-        else frozen - coalesce((select range_agg(sensordb.span(t.lower_bound, t.upper_bound)) from sensordb.aggregate_retired t where t.source_id = source), '{}')
+        else stored - coalesce((select range_agg(sensordb.span(t.lower_bound, t.upper_bound)) from sensordb.aggregate_retired t where t.source_id = source), '{}')
         end) r
     loop
       execute format('select exists (select from %s a where %s)', src.aggregates,
-                     concat_ws(' and ', 'true', format('a.hour >= %L', sensordb.hour_of(lower(piece))), format('a.hour < %L', upper(piece))))
+                     -- A bound that is open is null, and says nothing.
+                     concat_ws(' and ', 'true', 'a.hour >= ' || quote_literal(sensordb.hour_of(lower(piece))), 'a.hour < ' || quote_literal(upper(piece))))
          into has_rows;
       if has_rows then
         insert into sensordb.aggregate_retired (source_id, leaf_oid, lower_bound, upper_bound, is_default, uncounted)
