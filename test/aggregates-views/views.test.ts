@@ -228,7 +228,8 @@ describe('the views', () => {
       insert into sensors_sensoraggregate (device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx, first_at, first_value,
                                            last_at, last_value)
       select d, h, 1, 1, 1, 1, 0, h, 1, h, 1
-        from generate_series('2026-01-01Z'::timestamptz, '2026-12-31Z', '1 hour') h, generate_series(1, 20) d`;
+        from generate_series('2026-01-01Z'::timestamptz, '2026-12-31Z', '1 hour') h, generate_series(1, 20) d
+       order by h, d`;
     await database.sql`vacuum analyze sensors_sensoraggregate`;
     const plan = async (query: string): Promise<string> => {
       const lines = await database.sql.unsafe(`explain (costs off) ${query}`);
