@@ -6,6 +6,7 @@ import type { Invoke } from './cli/invoke.ts';
 import { addGlobalOptions } from './cli/options.ts';
 import { declareDemo } from './demo/command.ts';
 import type { RunCommand } from './demo/walk.ts';
+import { declareInspect } from './inspect/command.ts';
 import { declareMigrate } from './migrate/command.ts';
 import { declarePartitions } from './partitions/command.ts';
 
@@ -15,6 +16,7 @@ const EXAMPLES = `Examples:
   sensordb partitions ensure --months 3             the current month and the next three exist afterwards
   sensordb partitions ensure --months 3 --dry-run   print the SQL and the locks it takes, change nothing
   sensordb partitions list                          bounds, sizes, gaps, and when inserts start to fail
+  sensordb inspect                                  what is wrong, what it means, and the SQL that mends it
 `;
 
 const AFTER = `
@@ -43,6 +45,8 @@ export function buildProgram(context: Context, invoke: Invoke, runCommand: RunCo
   declarePartitions(program, invoke);
   program.commandsGroup('Aggregates:');
   declareAggregates(program, invoke);
+  program.commandsGroup('Health:');
+  declareInspect(program, invoke);
   program.commandsGroup('Schema:');
   declareMigrate(program, invoke);
   program.commandsGroup('Help:');

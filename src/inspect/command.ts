@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import type { Invoke } from '../cli/invoke.ts';
+import { AREAS } from './check.ts';
+import type { InspectOptions } from './request.ts';
+
+const EXAMPLES = `Examples:
+  sensordb inspect                                   all of the database; exit 3 when something is wrong
+  sensordb inspect partitions --table metrics.cpu    one area, one table
+  sensordb inspect --only runway,default_rows        two checks
+  sensordb inspect --explain index_unused            what a check means, its thresholds and where they come from
+`;
+
+const NOTES = `
+It reads only, and waits for no lock: a table that somebody has locked is reported as unknown, and so is whatever the role may
+not see. Statistics that are too young to judge by are listed as not yet, and never fail.
+Exit 3 when there is a finding of the severity --fail-on or above; unknown counts as a warning, info never fails.
+`;
+
+/** Declares `inspect`. */
+export function declareInspect(program: Command, invoke: Invoke): void {
+  const inspect = program
+    .command('inspect')
+    .description('what is wrong with indexes, partitions, tables and aggregates, and what mends it')
+    .usage(`[${AREAS.join('|')}] [options]`)
+    .argument('[area...]')
+    .addHelpText('before', EXAMPLES)
+    .addHelpText('after', NOTES)
+    .optionsGroup('Checks:')
+    .option('--only <checks>', 'only these checks, by name, separated by commas')
+    .option('--skip <checks>', 'all but these')
+    .option('--fail-on <severity>', 'critical or warning: from which severity on it exits 3', 'warning')
+    .option('--explain <check>', 'print what a check means instead of running it')
+    .optionsGroup('Table:')
+    .option('-t, --table <name>', 'one partitioned table only, as SQL spells it: [schema.]table');
+  invoke<InspectOptions>(inspect, async (context, options, areas) => {
+    const { inspectCommand } = await import('./inspect-command.ts');
+    return await inspectCommand(context, options, areas);
+  });
+}

@@ -1,0 +1,42 @@
+/**
+ * What a fix does, in the order in which a script runs them: what frees others first, what only counts or cleans up last, and no
+ * index is dropped before the one that replaces it stands.
+ */
+export const FIX_PHASES = [
+  'session',
+  'finalize',
+  'partition',
+  'repair',
+  'create_index',
+  'reindex',
+  'drop_index',
+  'setting',
+  'vacuum',
+  'analyze',
+  'aggregate',
+] as const;
+
+export type FixPhase = (typeof FIX_PHASES)[number];
+
+/** One statement, or one command of sensordb, that mends something. */
+export interface Fix {
+  readonly phase: FixPhase;
+  readonly kind: 'sql' | 'command';
+  /** Without a semicolon. */
+  readonly text: string;
+}
+
+/** A fix by SQL that psql runs as it stands, outside of a transaction. */
+export function sqlFix(phase: FixPhase, text: string): Fix {
+  return { phase, kind: 'sql', text };
+}
+
+/** A fix by a command of sensordb, spelled for a shell. */
+export function commandFix(phase: FixPhase, text: string): Fix {
+  return { phase, kind: 'command', text };
+}
+
+/** Spells a word for a POSIX shell. */
+export function shellWord(word: string): string {
+  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,44 @@
+import type { PartitionedTable } from '../db/catalog.ts';
+import { formatInstant, fromDate } from '../time/instant.ts';
+import type { Finding } from './check.ts';
+import { FIX_PHASES, type Fix } from './fix.ts';
+import type { NotYet } from './run.ts';
+
+/** All that an inspection came to: what every format shows. */
+export interface Report {
+  readonly database: string;
+  readonly versionNum: number;
+  readonly table: PartitionedTable | null;
+  /** By this machine's clock. */
+  readonly now: Date;
+  /** The gravest first. */
+  readonly findings: readonly Finding[];
+  readonly passed: readonly string[];
+  readonly notYet: readonly NotYet[];
+}
+
+/** The report as the `data` of the JSON envelope. */
+export function reportData({ findings, passed, notYet, table }: Report) {
+  return {
+    table: table === null ? null : { schema: table.schema, name: table.name },
+    findings: findings.map(({ check, severity, object, message, evidence, fixes }) => ({
+      check,
+      severity,
+      object,
+      message,
+      evidence,
+      fix: fixes.map(({ text }) => text),
+    })),
+    passed,
+    notYet: notYet.map(({ check, ripeAt }) => ({
+      check,
+      ripeAt: ripeAt === null ? null : formatInstant(fromDate(ripeAt)),
+    })),
+  };
+}
+
+/** Puts the fixes of all findings into a safe order, each once. */
+export function fixesInOrder(findings: readonly Finding[]): readonly Fix[] {
+  const fixes = [...new Map(findings.flatMap(({ fixes }) => fixes).map((fix) => [fix.text, fix])).values()];
+  return fixes.toSorted((a, b) => FIX_PHASES.indexOf(a.phase) - FIX_PHASES.indexOf(b.phase));
+}

@@ -1,0 +1,162 @@
+import type { PartitionedTable } from '../db/catalog.ts';
+import { quoteIdentifier } from '../db/quote.ts';
+import type { Session } from '../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
+import { inTransaction, reading } from '../db/transaction.ts';
+import { type Capabilities, readCapabilities } from './capabilities.ts';
+import type { Check, Finding, Found, Look } from './check.ts';
+import { type LockedTable, readLocked } from './locked.ts';
+import type { Scene } from './scene.ts';
+
+/** What is to be looked at. */
+export interface Inspection {
+  readonly table: PartitionedTable | null;
+  readonly checks: readonly Check[];
+  readonly now: Date;
+  /** By check and threshold, `index_bloat.warning_percent`, where the config file sets one. */
+  readonly thresholds: ReadonlyMap<string, number>;
+  readonly queries: readonly string[];
+}
+
+/** A check whose statistics are too young to judge by. */
+export interface NotYet {
+  readonly check: string;
+  /** Null: nobody can say. */
+  readonly ripeAt: Date | null;
+}
+
+/** What an inspection came to. */
+export interface Inspected {
+  readonly findings: readonly Finding[];
+  /** Looked, at all there is, and found nothing. */
+  readonly passed: readonly string[];
+  readonly notYet: readonly NotYet[];
+  readonly capabilities: Capabilities;
+}
+
+/** No look waits longer than this for a lock that came up since the locked tables were listed, in milliseconds. */
+const LOCK_TIMEOUT_MS = 50;
+const TRIES = 3;
+
+/** A check that has not answered by then is unknown, in milliseconds. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** Runs the checks one after the other, each in a read-only transaction of its own; waits for no lock. */
+export async function inspect(session: Session, inspection: Inspection): Promise<Inspected> {
+  const capabilities = await reading(session, () => readCapabilities(session));
+  const { table, now, queries } = inspection;
+  const base = { session, now, capabilities, table, queries, threshold: noThreshold };
+  const run: Run = { base, inspection, locked: new Map() };
+  if (inspection.checks.some(({ opens }) => opens)) await listLocked(run);
+  const looks: { readonly check: Check; readonly look: Look }[] = [];
+  for (const check of inspection.checks) looks.push({ check, look: await lookOf(run, check) });
+  const hidden = lockedFindings(run);
+  const isHidden = (check: Check): boolean => check.opens && hidden.length > 0;
+  return {
+    findings: [
+      ...looks.flatMap(({ check, look }) =>
+        look.found.map((found) => ({ check: check.name, area: check.area, ...found })),
+      ),
+      ...hidden,
+    ],
+    passed: looks
+      .filter(({ check, look }) => look.found.length === 0 && look.ripeAt === undefined && !isHidden(check))
+      .map(({ check }) => check.name),
+    notYet: looks.flatMap(({ check, look }) =>
+      look.ripeAt === undefined ? [] : [{ check: check.name, ripeAt: look.ripeAt }],
+    ),
+    capabilities,
+  };
+}
+
+interface Run {
+  readonly base: Omit<Scene, 'locked'>;
+  readonly inspection: Inspection;
+  /** Grows while the checks run: who locks a table in between hides it from those that follow. */
+  readonly locked: Map<number, LockedTable>;
+}
+
+function noThreshold(name: string): never {
+  throw new Error(`Outside of a check there is no threshold ${name}.`);
+}
+
+async function listLocked({ base, locked }: Run): Promise<void> {
+  for (const one of await reading(base.session, () => readLocked(base))) locked.set(one.oid, one);
+}
+
+function sceneOf({ base, inspection, locked }: Run, check: Check): Scene {
+  return {
+    ...base,
+    locked: `{${[...locked.keys()].join()}}`,
+    threshold: (name) => {
+      const threshold = check.thresholds[name];
+      if (threshold === undefined) throw new Error(`${check.name} has no threshold ${name}.`);
+      return inspection.thresholds.get(`${check.name}.${name}`) ?? threshold.value;
+    },
+  };
+}
+
+async function lookOf(run: Run, check: Check): Promise<Look> {
+  const lacking = check.lacks?.(sceneOf(run, check)) ?? null;
+  if (lacking !== null) return { found: [unknown(run, `It needs ${lacking}.`, { needs: lacking })] };
+  for (let attempt = 1; ; attempt += 1) {
+    const scene = sceneOf(run, check);
+    const { session } = scene;
+    try {
+      return await inTransaction(
+        session,
+        { access: 'read only', lockTimeoutMs: LOCK_TIMEOUT_MS },
+        async () => {
+          await session.run(`set local statement_timeout to ${STATEMENT_TIMEOUT_MS}`);
+          return await check.look(scene);
+        },
+      );
+    } catch (thrown) {
+      const sqlstate = sqlstateOf(thrown);
+      if (sqlstate === SQLSTATE.lockNotAvailable && attempt < TRIES) {
+        await listLocked(run);
+        continue;
+      }
+      const why = explainMiss(sqlstate, thrown);
+      if (why === null || session.signal.aborted) throw thrown;
+      return { found: [unknown(run, why, { sqlstate })] };
+    }
+  }
+}
+
+/** Says why a look failed that is to be reported rather than to end the run; null: it is to end it. */
+function explainMiss(sqlstate: string | null, thrown: unknown): string | null {
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  switch (sqlstate) {
+    case SQLSTATE.lockNotAvailable:
+      return 'A lock stood in its way again and again.';
+    case SQLSTATE.insufficientPrivilege:
+      return `The role may not look: ${said}.`;
+    case SQLSTATE.queryCanceled:
+      return `It did not answer within ${STATEMENT_TIMEOUT_MS / 1000} s.`;
+    // Dropped between the reading of the catalog and the look.
+    case SQLSTATE.undefinedTable:
+      return `A table went away meanwhile: ${said}.`;
+    default:
+      return null;
+  }
+}
+
+function unknown({ base }: Run, why: string, evidence: Found['evidence']): Found {
+  const object = base.table?.qualified ?? quoteIdentifier(base.session.server.database);
+  return { severity: 'unknown', object, message: `Could not be checked. ${why}`, evidence, fixes: [] };
+}
+
+/** One finding a table that could not be opened, for all the checks that would have. */
+function lockedFindings({ locked, inspection }: Run): readonly Finding[] {
+  const checks = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
+  return [...locked.values()].map(({ qualified, holder }) => ({
+    check: 'locked',
+    area: 'activity',
+    severity: 'unknown',
+    object: qualified,
+    message: `${qualified} could not be looked at: ${holder}.`,
+    evidence: { checks },
+    fixes: [],
+  }));
+}

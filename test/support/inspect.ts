@@ -1,0 +1,67 @@
+import { expect } from 'vitest';
+import { type CliOptions, runCli } from './cli.ts';
+import type { TestDatabase } from './server.ts';
+
+/** A finding as `inspect --json` shows it. */
+export interface ShownFinding {
+  readonly check: string;
+  readonly severity: 'critical' | 'warning' | 'unknown' | 'info';
+  readonly object: string;
+  readonly message: string;
+  readonly evidence: Readonly<Record<string, unknown>>;
+  readonly fix: readonly string[];
+}
+
+/** What `inspect --json` came to. */
+export interface Inspection {
+  readonly exitCode: number;
+  readonly findings: readonly ShownFinding[];
+  readonly passed: readonly string[];
+  readonly notYet: readonly { readonly check: string; readonly ripeAt: string | null }[];
+}
+
+/** Runs `inspect --json` with the given words; it has to come to an answer, whatever that is. */
+export async function inspect(
+  database: Pick<TestDatabase, 'url'>,
+  words: readonly string[] = [],
+  options: Omit<CliOptions, 'url'> = {},
+): Promise<Inspection> {
+  const result = await runCli(['inspect', ...words, '--json'], { url: database.url, ...options });
+  const { error, data } = result.json();
+  expect(error).toBeNull();
+  expect([0, 3]).toContain(result.exitCode);
+  return { exitCode: result.exitCode, findings: data.findings, passed: data.passed, notYet: data.notYet };
+}
+
+/** Runs one check alone. */
+export async function inspectOnly(
+  database: Pick<TestDatabase, 'url'>,
+  check: string,
+  options: Omit<CliOptions, 'url'> = {},
+): Promise<Inspection> {
+  return await inspect(database, ['--only', check], options);
+}
+
+/** Executes the fixes of findings as they were printed: SQL as a client would send it, commands of sensordb by their words. */
+export async function applyFixes(
+  database: Pick<TestDatabase, 'url' | 'sql'>,
+  findings: readonly ShownFinding[],
+  options: Omit<CliOptions, 'url'> = {},
+): Promise<void> {
+  for (const text of findings.flatMap(({ fix }) => fix)) {
+    if (!text.startsWith('sensordb ')) {
+      await database.sql.unsafe(text);
+      continue;
+    }
+    const result = await runCli(shellWords(text).slice(1), { url: database.url, ...options });
+    expect({ text, exitCode: result.exitCode, stderr: result.stderr }).toMatchObject({ text, exitCode: 0 });
+  }
+}
+
+/** Takes a command line apart as a POSIX shell does, as far as sensordb prints any: single quotes, and `\'` outside of them. */
+function shellWords(line: string): readonly string[] {
+  const words = line.match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? [];
+  return words.map((word) =>
+    word.replaceAll(/'([^']*)'|\\(.)/g, (_all, quoted, escaped) => quoted ?? escaped),
+  );
+}
