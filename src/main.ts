@@ -48,7 +48,7 @@ export async function main(argv: readonly string[], context: Context): Promise<E
     });
   };
   try {
-    const program = buildProgram(context, invoke, main);
+    const program = buildProgram(context, argv, invoke, main);
     const words = commandFirst(program, argv);
     state.command = followCommands(program, words).command;
     await program.parseAsync([...words], { from: 'user' }).catch(acceptHelp);

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { declareAggregates } from './aggregates/command.ts';
 import type { Context } from './cli/context.ts';
 import { declareHelp } from './cli/help.ts';
-import type { Invoke } from './cli/invoke.ts';
+import type { Group, Invoke } from './cli/invoke.ts';
 import { addGlobalOptions } from './cli/options.ts';
 import { declareDemo } from './demo/command.ts';
 import type { RunCommand } from './demo/walk.ts';
@@ -24,8 +24,22 @@ Exit codes, scripts, JSON:  sensordb help exit-codes
 Connection settings:        sensordb help connection
 `;
 
-/** Builds the one list of commands; each declares its options and hands its work to `invoke`. */
-export function buildProgram(context: Context, invoke: Invoke, runCommand: RunCommand): Command {
+/**
+ * Builds the one list of commands; each declares its options and hands its work to `invoke`.
+ *
+ * The verbs of a group that no word of `argv` names can be neither run nor asked about: declaring them all would take a tenth of
+ * what a command with nothing to do takes beyond a bare Node.
+ */
+export function buildProgram(
+  context: Context,
+  argv: readonly string[],
+  invoke: Invoke,
+  runCommand: RunCommand,
+): Command {
+  const declareGroup = (declare: (program: Command) => Group): void => {
+    const { group, declareVerbs } = declare(program);
+    if (argv.includes(group.name())) declareVerbs(group, invoke);
+  };
   const program = new Command('sensordb');
   program
     .description('Runs the whole life of a time-partitioned PostgreSQL table.')
@@ -42,13 +56,13 @@ export function buildProgram(context: Context, invoke: Invoke, runCommand: RunCo
     .addHelpText('after', AFTER);
   addGlobalOptions(program);
   program.commandsGroup('Partitions:');
-  declarePartitions(program, invoke);
+  declareGroup(declarePartitions);
   program.commandsGroup('Aggregates:');
-  declareAggregates(program, invoke);
+  declareGroup(declareAggregates);
   program.commandsGroup('Health:');
   declareInspect(program, invoke);
   program.commandsGroup('Schema:');
-  declareMigrate(program, invoke);
+  declareGroup(declareMigrate);
   program.commandsGroup('Help:');
   declareDemo(program, invoke, runCommand);
   declareHelp(program, context);

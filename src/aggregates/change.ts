@@ -87,6 +87,12 @@ export async function changeAggregates(
   });
 }
 
+/** What keeps the look whether there is anything to do from an answer, and the work knows how to deal with. */
+const LEFT_TO_THE_WORK: ReadonlySet<string | null> = new Set([
+  SQLSTATE.lockNotAvailable, // Somebody holds a leaf: the work waits for it for as long as it may, and names who it is.
+  SQLSTATE.numericValueOutOfRange, // A sum is too large.
+]);
+
 /** Finds the table, and whether there is nothing to do. */
 async function readStart(
   session: Session,
@@ -102,8 +108,7 @@ async function readStart(
   try {
     return await read(idle);
   } catch (thrown) {
-    // Somebody holds a leaf: the work itself waits for it for as long as it may, and names who it is.
-    if (sqlstateOf(thrown) !== SQLSTATE.lockNotAvailable) throw thrown;
+    if (!LEFT_TO_THE_WORK.has(sqlstateOf(thrown))) throw thrown;
     return await read(undefined);
   }
 }

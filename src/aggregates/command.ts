@@ -1,16 +1,20 @@
 import type { Command } from 'commander';
-import type { Invoke } from '../cli/invoke.ts';
+import type { Group, Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import type { BackfillOptions } from './backfill-request.ts';
 import type { ChangeAggregatesOptions } from './change.ts';
 import { declareStatus } from './status-declare.ts';
 import { declareVerify } from './verify-declare.ts';
 
-/** Declares `aggregates` and its verbs. */
-export function declareAggregates(program: Command, invoke: Invoke): void {
-  const aggregates = program
+/** Declares `aggregates`, and gives what declares its verbs. */
+export function declareAggregates(program: Command): Group {
+  const group = program
     .command('aggregates')
     .description('hourly aggregates of the readings, exact to the last row');
+  return { group, declareVerbs };
+}
+
+function declareVerbs(aggregates: Command, invoke: Invoke): void {
   declareBackfill(aggregates, invoke);
   declareRefresh(aggregates, invoke);
   declareStatus(aggregates, invoke);

@@ -58,9 +58,30 @@ function freshRange({ table }: Source, { lower, last }: Span, moments: Moments):
   });
 }
 
+/**
+ * Makes the query that tells whether a range may have to be counted anew: what is stored of it is something else, or so many
+ * readings that they are not counted for this answer alone.
+ */
+export function rangeDiffers(source: Source, span: Span, most: number): string {
+  const { schema, name, qualified } = source.table;
+  const stored = sqlStatement('aggregates/stored_range.sql', { ...stores(source), ...span });
+  const differs = sqlStatement('aggregates/open_differs.sql', {
+    schema,
+    table: name,
+    readings: qualified,
+    stored_in: source.aggregatesQualified,
+    most: String(most),
+    ...span,
+  });
+  return `${freshAndStored(freshRange(source, span, 'moments'), stored)}\n${differs}`;
+}
+
 function compareAndStore(source: Source, fresh: string, stored: string): string {
-  const store = sqlStatement('aggregates/store.sql', stores(source));
-  return `with fresh as materialized (\n${fresh}\n),\nstored as materialized (\n${stored}\n),\n${store}`;
+  return `${freshAndStored(fresh, stored)},\n${sqlStatement('aggregates/store.sql', stores(source))}`;
+}
+
+function freshAndStored(fresh: string, stored: string): string {
+  return `with fresh as materialized (\n${fresh}\n),\nstored as materialized (\n${stored}\n)`;
 }
 
 function stores({ table, aggregates }: Source) {

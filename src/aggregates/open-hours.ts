@@ -3,7 +3,6 @@ import { reading } from '../db/transaction.ts';
 import { type Counted, count, countRange, NOTHING, type Span, sum } from './count.ts';
 import { counting, whileLeavesAreLocked } from './counting.ts';
 import { formatHour } from './hours.ts';
-import { nothingFrom } from './idle.ts';
 import { openSpans, readLeaves } from './leaves.ts';
 import { readRetired, withoutRanges } from './retired.ts';
 import type { CountingScene } from './scene.ts';
@@ -41,6 +40,5 @@ export async function readOpenSpans(
   source: Source,
   from: string,
 ): Promise<readonly Span[]> {
-  if (await nothingFrom(session, source, from)) return [];
   return openSpans(from, await readLeaves(session, source));
 }

@@ -17,6 +17,8 @@ export interface SourceState {
   readonly leavesMoved: boolean;
   readonly hasPending: boolean;
   readonly hasChanges: boolean;
+  /** How many partitions there are, directly below the table. */
+  readonly leaves: number;
 }
 
 /**
@@ -34,6 +36,7 @@ export async function readSourceState(session: Session, source: Source): Promise
     leavesMoved: true,
     hasPending: false,
     hasChanges: false,
+    leaves: 0,
   };
   if (!hasState) return unknown;
   // The fingerprints are made here as sensordb.aggregate_leaves makes them: a first call of that function takes as long as all the
@@ -73,7 +76,8 @@ export async function readSourceState(session: Session, source: Source): Promise
                full join (select k.* from sensordb.aggregate_leaf k where k.source_id = s.id) k on k.leaf_oid = l.root
               where l.unknown > 0 or k.fingerprint is distinct from l.fingerprint) as "leavesMoved",
            exists (select from sensordb.aggregate_pending p where p.source_id = s.id) as "hasPending",
-           exists (select from sensordb.aggregate_change c where c.source_id = s.id) as "hasChanges"
+           exists (select from sensordb.aggregate_change c where c.source_id = s.id) as "hasChanges",
+           (select count(*)::int from leaf) as leaves
       from sensordb.aggregate_source s
      where s.readings = ${String(table.oid)}::oid`.execute(session.db);
   const [state] = rows;

@@ -65,7 +65,7 @@ export function viewStatus(input: StatusInput): StatusView {
     skippedHours: facts?.totals.skippedHours ?? null,
     coverage,
     runs: facts?.runs ?? [],
-    heldLeaves: facts?.leaves ?? [],
+    heldLeaves: (facts?.leaves ?? []).filter((leaf) => isHeld(leaf, fromDate(now))),
     findings: findingsOf(input, { cleanUntil, lagSeconds }),
   };
 }
@@ -85,4 +85,13 @@ function cleanUntilOf({ ranges, totals }: StatusFacts): Instant {
 function hoursOf(ranges: readonly Range[]): number | null {
   if (ranges.some(({ lower, upper }) => lower === BEGINNING || upper === END)) return null;
   return ranges.reduce((sum, { lower, upper }) => sum + Number((upper - lower) / HOUR), 0);
+}
+
+/**
+ * Hours that are not over keep nothing that retention would take: neither DEFAULT nor a leaf whose time has not passed.
+ *
+ * Of a leaf whose time has, they are hours whose writers are still at it.
+ */
+function isHeld({ upper, reasons }: HeldLeaf, now: Instant): boolean {
+  return reasons.some((reason) => reason !== 'open') || (parseInstant(upper) ?? END) <= now;
 }

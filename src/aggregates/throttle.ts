@@ -28,15 +28,18 @@ export function createThrottle(
   { maxLagSeconds, maxWalRate }: Pick<BackfillRequest, 'maxLagSeconds' | 'maxWalRate'>,
   clock: () => number = () => performance.now(),
 ): (session: Session) => Promise<string | null> {
-  const looks: Look[] = [];
+  let first: Look | null = null;
+  let looks: readonly Look[] = [];
   return async (session) => {
     const load = await reading(session, () => readLoad(session, source));
-    looks.push({ wal: load.wal, at: clock() });
-    const [first] = looks as [Look];
+    const latest = { wal: load.wal, at: clock() };
+    first ??= latest;
+    // What every replica has is asked about no more.
+    looks = [...looks.filter(({ wal }) => load.replayed !== null && wal > load.replayed), latest];
     if (load.vacuumPid !== null) return describeVacuum(load.vacuumPid, source);
     if (maxLagSeconds !== null) {
       if (load.lagHidden) throw lagHidden(session);
-      const seconds = secondsBehind(looks, load);
+      const seconds = secondsBehind(looks, load, latest === first);
       if (seconds > maxLagSeconds) return `a replica lags ${Math.round(seconds)} s`;
     }
     if (maxWalRate === null) return null;
@@ -58,11 +61,10 @@ interface Look {
  * One that stands still reports no lag, only its place; one that has caught up reports its last lag for another ten seconds
  * (14 to 18). So the place decides whether it is behind: whether it has what was written at an earlier look.
  */
-function secondsBehind(looks: readonly Look[], { replayed, lagSeconds }: Load): number {
+function secondsBehind(looks: readonly Look[], { replayed, lagSeconds }: Load, isFirst: boolean): number {
   const latest = looks.at(-1);
   const passed = looks.find(({ wal }) => replayed !== null && wal > replayed);
   if (passed === undefined || latest === undefined) return 0;
-  const isFirst = looks.length === 1;
   if (passed === latest && !isFirst) return 0;
   return Math.max((latest.at - passed.at) / 1000, lagSeconds ?? 0);
 }
@@ -73,12 +75,21 @@ function describeVacuum(pid: number, { table }: Source): string {
 }
 
 async function readLoad(session: Session, { table, aggregatesQualified }: Source): Promise<Load> {
-  // The lags and queries of others are shown to members of pg_monitor; the table that a vacuum works on to everybody (14 to 18).
+  // The lags and queries of others are shown to members of pg_monitor; that a vacuum is at work, and by its lock on which table, to
+  // everybody (14 to 18). On a table that is older than autovacuum lets it become (autovacuum_freeze_max_age, its own or the
+  // server's), it is one that prevents wraparound.
   const { rows } = await sql<Load>`
     with recursive tree (oid) as (
       select ${String(table.oid)}::oid
       union all
       select i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid
+    ),
+    old as (
+      select c.oid
+        from (select t.oid from tree t union all select ${aggregatesQualified}::regclass::oid) m
+        join pg_class c on c.oid = m.oid and c.relfrozenxid <> '0'
+        left join lateral pg_options_to_table(c.reloptions) o on o.option_name = 'autovacuum_freeze_max_age'
+       where age(c.relfrozenxid) >= least(o.option_value::int, current_setting('autovacuum_freeze_max_age')::int)
     )
     select (select max(extract(epoch from greatest(r.write_lag, r.flush_lag, r.replay_lag)))::float8
               from pg_stat_replication r) as "lagSeconds",
@@ -87,9 +98,8 @@ async function readLoad(session: Session, { table, aggregatesQualified }: Source
            pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as wal,
            (select v.pid from pg_stat_progress_vacuum v
              join pg_locks l on l.pid = v.pid and l.locktype = 'relation' and l.mode = 'ShareUpdateExclusiveLock'
-             left join pg_stat_activity a on a.pid = v.pid
-             where v.datname = current_database() and a.query like '%(to prevent wraparound)'
-               and l.relation in (select oid from tree union all select ${aggregatesQualified}::regclass::oid)
+             join old o on o.oid = l.relation
+             where v.datname = current_database()
              limit 1) as "vacuumPid"`.execute(session.db);
   return rows[0] as Load;
 }

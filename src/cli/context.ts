@@ -22,9 +22,16 @@ export function processContext(version: string, signal: AbortSignal): Context {
   return {
     version,
     env: process.env,
-    stdin: process.stdin,
-    stdout: process.stdout,
-    stderr: process.stderr,
+    // Node makes each of these streams when it is first asked for, and most runs ask for one.
+    get stdin() {
+      return process.stdin;
+    },
+    get stdout() {
+      return process.stdout;
+    },
+    get stderr() {
+      return process.stderr;
+    },
     now: () => new Date(),
     signal,
   };

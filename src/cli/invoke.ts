@@ -7,3 +7,9 @@ export type Invoke = <Options extends object>(
   command: Command,
   work: (context: Context, options: Options, operands: readonly string[]) => Promise<Outcome>,
 ) => void;
+
+/** A command that has verbs, and what declares them. */
+export interface Group {
+  readonly group: Command;
+  readonly declareVerbs: (group: Command, invoke: Invoke) => void;
+}

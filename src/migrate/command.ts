@@ -1,12 +1,16 @@
 import type { Command } from 'commander';
-import type { Invoke } from '../cli/invoke.ts';
+import type { Group, Invoke } from '../cli/invoke.ts';
 import { addChangeOptions } from '../cli/options.ts';
 import type { StatusOptions } from './status.ts';
 import type { UpOptions } from './up.ts';
 
-/** Declares `migrate up | status`. */
-export function declareMigrate(program: Command, invoke: Invoke): void {
-  const migrate = program.command('migrate').description('make and update the tables, by migrations');
+/** Declares `migrate`, and gives what declares its verbs. */
+export function declareMigrate(program: Command): Group {
+  const group = program.command('migrate').description('make and update the tables, by migrations');
+  return { group, declareVerbs };
+}
+
+function declareVerbs(migrate: Command, invoke: Invoke): void {
   declareUp(migrate, invoke);
   declareStatus(migrate, invoke);
 }

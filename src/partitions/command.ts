@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { Invoke } from '../cli/invoke.ts';
+import type { Group, Invoke } from '../cli/invoke.ts';
 import { addChangeOptions, addTableOption } from '../cli/options.ts';
 import { INTERVALS } from '../time/periods.ts';
 import { declareAttach } from './attach-declare.ts';
@@ -10,11 +10,15 @@ import type { EnsureOptions } from './ensure-request.ts';
 import type { ListOptions } from './list-command.ts';
 import { declareRepair } from './repair-declare.ts';
 
-/** Declares `partitions` and its verbs. */
-export function declarePartitions(program: Command, invoke: Invoke): void {
-  const partitions = program
+/** Declares `partitions`, and gives what declares its verbs. */
+export function declarePartitions(program: Command): Group {
+  const group = program
     .command('partitions')
     .description('the life of the partitions of a table: made, seen, detached, dropped, mended');
+  return { group, declareVerbs };
+}
+
+function declareVerbs(partitions: Command, invoke: Invoke): void {
   declareList(partitions, invoke);
   declareEnsure(partitions, invoke);
   declareDetach(partitions, invoke);

@@ -44,10 +44,7 @@ describe('status', () => {
           state: 'finished',
         },
         lastBackfill: null,
-        retentionRefused: [
-          { name: LEAF, lower: '2026-03-01T00:00:00Z', upper: '2026-04-01T00:00:00Z', reasons: ['open'] },
-          { name: 'sensors_sensorreading_default', lower: null, upper: null, reasons: ['open'] },
-        ],
+        retentionRefused: [],
         findings: [],
       },
       warnings: [expect.objectContaining({ code: 'clock_skew' })],
@@ -95,20 +92,21 @@ describe('status', () => {
       (await status(database)).data.retentionRefused.map(
         ({ name, reasons }: { name: string; reasons: string[] }) => [name, ...reasons],
       );
-    const open = [
-      [LEAF, 'open'],
-      ['later', 'open'],
-      ['sensors_sensorreading_default', 'open'],
-    ];
-    expect(await names()).toEqual(open);
+    expect(await names()).toEqual([]);
     await database.sql.unsafe(`insert into sensors_sensorreading (device_id, timestamp, value) values (1, '2026-02-02+00', 1), (1, '1999-01-01', 1);
       insert into sensordb.aggregate_pending (source_id, lower_bound, upper_bound)
       select id, '2026-01-31 23:00+00', '2026-02-01+00' from sensordb.aggregate_source`);
     expect(await names()).toEqual([
       ['zulu', 'pending'],
       ['alpha', 'dirty'],
-      ...open.slice(0, 2),
       ['sensors_sensorreading_default', 'dirty', 'open'],
+    ]);
+  });
+
+  it('names a leaf that time has gone past since the last refresh', async () => {
+    const { data } = await status(database, [], '2026-04-01T00:00:00Z');
+    expect(data.retentionRefused).toEqual([
+      { name: LEAF, lower: '2026-03-01T00:00:00Z', upper: '2026-04-01T00:00:00Z', reasons: ['open'] },
     ]);
   });
 

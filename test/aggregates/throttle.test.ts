@@ -143,3 +143,40 @@ it('refuses --max-lag to a role that may not see the replicas', async () => {
     error: { code: 'lag_hidden', hint: expect.stringContaining('pg_monitor') },
   });
 });
+
+it('waits for an autovacuum that prevents wraparound, also as a role that may not see what others do', async () => {
+  const server = await startServer({ settings: { autovacuum_naptime: '1s' } });
+  cleanUp.push(() => server.stop());
+  const database = await manyPieces(server.url);
+  const leaf = 'sensors_sensorreading_2026_03';
+  await database.sql.unsafe(`create role keeper login; grant all on schema public to keeper; grant create on database "${database.name}" to keeper;
+    grant usage on schema public to keeper; grant select on sensors_device to keeper;
+    alter table sensors_sensorreading owner to keeper; alter table sensors_sensoraggregate owner to keeper;
+    alter table ${leaf} owner to keeper; alter table sensors_sensorreading_default owner to keeper;
+    alter table ${leaf} set (autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)`);
+  const url = database.url.replace('//postgres@', '//keeper@');
+  // The triggers cannot be made beside a vacuum.
+  expect(await runJson({ url }, ['aggregates', 'refresh'], { now: '2026-03-10T12:00:00Z' })).toMatchObject({
+    exitCode: 0,
+  });
+  // A transaction each, until the leaf is older than that.
+  await database.sql.unsafe(
+    'do $$ begin for n in 1..100500 loop perform pg_current_xact_id(); commit; end loop; end $$',
+  );
+  await until('autovacuum has come', async () => {
+    const found = await database.sql`select from pg_stat_progress_vacuum where relid = ${leaf}::regclass`;
+    return found.length > 0;
+  });
+  const recount = ['--recount', '--from', '2026-03-01', '--to', '2026-03-09'];
+  const { run, looks, counts } = await paced({ ...database, url }, recount);
+  await until('it looks again and again', () => looks() > 2);
+  const before = counts();
+  await until('it looks once more', () => looks() > 3);
+  expect(counts()).toBe(before);
+  const workers = await database.sql`
+    select pg_terminate_backend(pid) from pg_stat_progress_vacuum where relid = ${leaf}::regclass`;
+  expect(workers).toHaveLength(1);
+  await database.sql.unsafe(`alter table ${leaf} reset (autovacuum_freeze_max_age)`);
+  const { exitCode } = await run.ended;
+  expect(exitCode).toBe(0);
+});

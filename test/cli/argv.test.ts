@@ -5,11 +5,6 @@ import { processContext } from '../../src/cli/context.ts';
 import { buildProgram } from '../../src/program.ts';
 
 const context = processContext('0.0.0', new AbortController().signal);
-const program = buildProgram(
-  context,
-  () => {},
-  async () => 0,
-);
 
 it.each([
   ['--embedded migrate up', 'migrate up --embedded'],
@@ -33,7 +28,14 @@ it.each([
   ['', ''],
 ])('%j is read as %j', (given, read) => {
   const words = (text: string) => text.split(' ').filter((word) => word !== '');
-  expect(commandFirst(program, words(given))).toEqual(words(read));
+  const argv = words(given);
+  const program = buildProgram(
+    context,
+    argv,
+    () => {},
+    async () => 0,
+  );
+  expect(commandFirst(program, argv)).toEqual(words(read));
 });
 
 it.each([

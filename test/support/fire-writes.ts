@@ -23,6 +23,7 @@ const STATEMENTS = {
   value: 10,
   hour: 10,
   day: 8,
+  ahead: 8,
   device: 6,
   delete: 10,
   leafUpdate: 4,
@@ -58,6 +59,12 @@ function statement(kind: Exclude<keyof typeof STATEMENTS, 'copy'>, source: Sourc
       return `update ${TABLE} set "timestamp" = "timestamp" + interval '${random.between(-5, 5)} hours' where ${some(source)}`;
     case 'day':
       return `update ${TABLE} set "timestamp" = "timestamp" + interval '${random.between(-4, 4) * 24} hours' where ${some(source)}`;
+    case 'ahead': {
+      // Over the gate, most often within one leaf: what is moved from a leaf into another is deleted and inserted.
+      const from = hoursFromClock(source, -random.between(1, 8));
+      const to = hoursFromClock(source, random.between(0, 3));
+      return `update ${TABLE} set "timestamp" = '${to}' where device_id = ${device} and ${within(from, 1)}`;
+    }
     case 'device':
       return `update ${TABLE} set device_id = ${device} where ${some(source)}`;
     case 'delete':
@@ -122,6 +129,16 @@ function finiteAt(
 /** A condition that few rows meet, most of them around the clock. */
 function some(source: Source): string {
   const from = finiteAt(source, source.random.weighted({ late: 5, current: 4, future: 2, far: 1 }));
-  const to = new Date(from.getTime() + source.random.between(1, 4) * HOUR_MS);
-  return `device_id = ${source.random.between(1, 4)} and "timestamp" >= '${from.toISOString()}' and "timestamp" < '${to.toISOString()}'`;
+  const hours = source.random.between(1, 4);
+  return `device_id = ${source.random.between(1, 4)} and ${within(from.toISOString(), hours)}`;
+}
+
+function within(from: string, hours: number): string {
+  const to = new Date(Date.parse(from) + hours * HOUR_MS).toISOString();
+  return `"timestamp" >= '${from}' and "timestamp" < '${to}'`;
+}
+
+/** The beginning of the hour that is so many hours after that of the clock. */
+function hoursFromClock({ clock }: Source, hours: number): string {
+  return new Date(BEGIN_MS + (clock.hours + hours) * HOUR_MS).toISOString();
 }
