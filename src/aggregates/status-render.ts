@@ -1,6 +1,7 @@
 import type { Style } from '../cli/style.ts';
 import { printable, tabSeparated } from '../cli/table.ts';
 import { formatInstant, formatInstantShort, type Instant, type Range } from '../time/instant.ts';
+import { describeAge } from './age.ts';
 import { isoText } from './hour-text.ts';
 import type { HeldLeaf } from './status-leaves.ts';
 import { type RunRow, stateOf } from './status-read.ts';
@@ -52,7 +53,7 @@ function forTerminal(style: Style, view: StatusView): string {
   const clean =
     cleanUntil === null || lagSeconds === null
       ? chalk.yellow('no hour yet')
-      : `${formatInstantShort(cleanUntil)}, ${age(lagSeconds)} ago`;
+      : `${formatInstantShort(cleanUntil)}, ${describeAge(lagSeconds)} ago`;
   const lines: readonly (readonly [string, string])[] = [
     ['Clean until', clean],
     ['To count', toCount(view)],
@@ -67,28 +68,6 @@ function forTerminal(style: Style, view: StatusView): string {
     return `${paint(severity)}: ${printable(message)}\n${fix.map((line) => `  ${chalk.cyan(printable(line))}\n`).join('')}`;
   });
   return `${title}${text}${found.length === 0 ? chalk.green('Every change is logged.\n') : found.join('')}`;
-}
-
-/** Says how long ago something is, in the two largest units. */
-function age(seconds: number): string {
-  const units = [
-    ['d', 86_400],
-    ['h', 3600],
-    ['min', 60],
-    ['s', 1],
-  ] as const;
-  const first = units.findIndex(([, size]) => seconds >= size);
-  if (first === -1) return '0 s';
-  let rest = seconds;
-  return units
-    .slice(first, first + 2)
-    .map(([unit, size]) => {
-      const count = Math.floor(rest / size);
-      rest -= count * size;
-      return count === 0 ? '' : `${n(count)} ${unit}`;
-    })
-    .filter((part) => part !== '')
-    .join(' ');
 }
 
 function toCount({ dirtyHours, pending, pendingHours }: StatusView): string {
