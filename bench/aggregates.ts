@@ -1,8 +1,9 @@
 import { startServer } from '../test/support/postgres.ts';
-import { AS_SHIPPED, openArena, row, runSensordb } from './aggregates/arena.ts';
+import { openArena } from './aggregates/arena.ts';
 import { benchBackfill } from './aggregates/backfill.ts';
 import { benchIngestion } from './aggregates/ingest.ts';
 import { benchIdle, benchLate } from './aggregates/refresh.ts';
+import { AS_SHIPPED, row, runSensordb } from './processes.ts';
 
 // What aggregates cost, in whole processes, the two that are compared turn by turn, medians; PostgreSQL with its default settings.
 //

@@ -1,4 +1,5 @@
-import { type Arena, median, type Ran, row, runSensordb } from './arena.ts';
+import { median, type Ran, row, runSensordb } from '../processes.ts';
+import type { Arena } from './arena.ts';
 
 /** The one statement that a DBA would write for the same columns. */
 const STATEMENT = `

@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres';
 import { connectTo } from '../../test/support/connect.ts';
-import { type Arena, DEVICES, median, row } from './arena.ts';
+import { median, row } from '../processes.ts';
+import { type Arena, DEVICES } from './arena.ts';
 
 const ROUNDS = 15;
 const ROUND_MS = 2000;

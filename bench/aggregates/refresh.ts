@@ -1,4 +1,5 @@
-import { type Arena, DEVICES, median, row, runBareNode, runSensordb } from './arena.ts';
+import { median, row, runBareNode, runSensordb } from '../processes.ts';
+import { type Arena, DEVICES } from './arena.ts';
 
 const ROUNDS = 21;
 
