@@ -48,23 +48,26 @@ export function stateOf({ finishedAt, isRunning }: RunRow): 'finished' | 'runnin
 /** Reads what is known of a source: five queries, whatever the number of leaves; waits for no lock. Null: never set up. */
 export async function readStatus(session: Session, source: Source): Promise<StatusFacts | null> {
   try {
-    return await inSnapshot(session, source, async () => {
-      const ranges = await readRanges(session, source, { lower: BEGINNING, upper: END });
-      const totals = await readTotals(session, source, multirangeOf(ranges, 'retired'));
-      if (totals === null) return null;
-      return {
-        ranges,
-        totals,
-        leaves: await readHeldLeaves(session, source, ranges),
-        triggers: await readTroubledTriggers(session, source),
-        runs: await readRuns(session, source),
-      };
-    });
+    return await inSnapshot(session, source, () => readStatusFacts(session, source));
   } catch (thrown) {
     // Sensordb's own tables are not there yet, or older than this sensordb.
     if (sqlstateOf(thrown) === SQLSTATE.undefinedTable) return null;
     throw thrown;
   }
+}
+
+/** Reads the same in the transaction that is open; sensordb's own tables have to be there. */
+export async function readStatusFacts(session: Session, source: Source): Promise<StatusFacts | null> {
+  const ranges = await readRanges(session, source, { lower: BEGINNING, upper: END });
+  const totals = await readTotals(session, source, multirangeOf(ranges, 'retired'));
+  if (totals === null) return null;
+  return {
+    ranges,
+    totals,
+    leaves: await readHeldLeaves(session, source, ranges),
+    triggers: await readTroubledTriggers(session, source),
+    runs: await readRuns(session, source),
+  };
 }
 
 async function readTotals(session: Session, { table }: Source, retired: string): Promise<Totals | null> {

@@ -8,19 +8,24 @@ import { formatInstant, formatInstantShort, type Range } from '../time/instant.t
 import { isoText } from './hour-text.ts';
 import { readSource, type Source } from './source.ts';
 import { MOST_MISMATCHES, type Verification, verify } from './verify.ts';
+import { noteVerification } from './verify-note.ts';
 import { COLUMNS, type Column, type MismatchRow } from './verify-query.ts';
 import { renderVerification } from './verify-render.ts';
 import { parseVerifyRequest, type VerifyOptions, type VerifyRequest } from './verify-request.ts';
 
-/** Runs `aggregates verify`; it never writes, and takes no lock but for reading. */
+/** Runs `aggregates verify`; it writes nothing but its line in the run log, and takes no lock but for reading. */
 export async function verifyCommand(context: Context, options: VerifyOptions): Promise<Outcome> {
   const request = parseVerifyRequest(options);
   return await withSession(context, options, async ({ session, warnings }) => {
+    const startedAt = context.now();
     const source = await reading(session, () => readSource(session, options.table));
     const progress = await startProgress(`Reading the aggregates of ${source.table.name}`, options, context);
     try {
       const result = await verify(session, source, request, progress.update);
-      return outcomeOf(source, request, result, warnings);
+      const outcome = outcomeOf(source, request, result, warnings);
+      const { exitCode } = outcome;
+      await noteVerification(session, source, { context, options, startedAt }, { exitCode, result });
+      return outcome;
     } finally {
       progress.stop();
     }

@@ -1,5 +1,34 @@
 import type { Check } from './check.ts';
+import { aggregatesBehind } from './checks/aggregates-behind.ts';
+import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
+import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { detachPending } from './checks/detach-pending.ts';
+import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { longTransactions } from './checks/long-transactions.ts';
+import { preparedTransactions } from './checks/prepared-transactions.ts';
+import { queryPruning } from './checks/query-pruning.ts';
+import { replicaIdentity } from './checks/replica-identity.ts';
+import { replicationSlots } from './checks/replication-slots.ts';
+import { sequenceExhaustion } from './checks/sequence-exhaustion.ts';
+import { wraparound } from './checks/wraparound.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
-export const CHECKS: readonly Check[] = [detachPending];
+export const CHECKS: readonly Check[] = [
+  // indexes
+  // partitions
+  detachPending,
+  queryPruning,
+  // tables
+  foreignKeyWithoutIndex,
+  replicaIdentity,
+  sequenceExhaustion,
+  wraparound,
+  // aggregates
+  aggregatesBehind,
+  aggregatesTrigger,
+  aggregatesUnverified,
+  // activity
+  longTransactions,
+  preparedTransactions,
+  replicationSlots,
+];

@@ -1,23 +1,11 @@
 import { BEGINNING, END, type Instant, type Range } from '../time/instant.ts';
+import { mergeRanges } from '../time/ranges.ts';
 
 /** Until when inserts find a partition other than DEFAULT, from now on without a gap. */
 export type Runway =
   | { readonly state: 'until'; readonly until: Instant }
   | { readonly state: 'unbounded' }
   | { readonly state: 'none' };
-
-/** Merges ranges that touch or overlap, in ascending order. */
-export function mergeRanges(ranges: readonly Range[]): readonly Range[] {
-  const sorted = ranges.toSorted((a, b) => compare(a.lower, b.lower));
-  const merged: Range[] = [];
-  for (const range of sorted) {
-    const last = merged.at(-1);
-    if (last !== undefined && range.lower <= last.upper) {
-      merged[merged.length - 1] = { lower: last.lower, upper: max(last.upper, range.upper) };
-    } else merged.push(range);
-  }
-  return merged;
-}
 
 /** Finds what of a range is not covered. */
 export function holesIn(range: Range, covered: readonly Range[]): readonly Range[] {
@@ -57,10 +45,6 @@ export function overlaps(a: Range, b: Range): boolean {
 /** Orders instants and bounds, for sort. */
 export function compare(a: Instant, b: Instant): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function max(a: Instant, b: Instant): Instant {
-  return a > b ? a : b;
 }
 
 /** Tells whether a range has both ends. */

@@ -1,0 +1,260 @@
+import { sql } from 'kysely';
+import { quoteIdentifier } from '../../db/quote.ts';
+import type { Session } from '../../db/session.ts';
+import { SQLSTATE, sqlstateOf } from '../../db/sqlstate.ts';
+import { splitStatements } from '../../db/statements.ts';
+import type { Check, Found } from '../check.ts';
+import { sqlFix } from '../fix.ts';
+import { type PlanNode, type ScannedRelation, scannedRelations } from '../plan-tree.ts';
+import type { Scene } from '../scene.ts';
+import { relationTree } from '../scope.ts';
+
+/** A query of the application. */
+interface Query {
+  readonly text: string;
+  readonly from: 'config' | 'pg_stat_statements';
+}
+
+/** A partitioned table. */
+interface Table {
+  readonly qualified: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly leaves: number;
+  /** Leaves and their indexes: what a query that prunes nothing locks. */
+  readonly relations: number;
+  readonly members: readonly (readonly [schema: string, name: string])[];
+}
+
+/** Finds queries of the application that read partitions which they need not read. */
+export const queryPruning: Check = {
+  name: 'query_pruning',
+  area: 'partitions',
+  finds:
+    'queries of the application that read all partitions, for want of a condition on the partition key that prunes',
+  explanation: `A query that has no condition on the partition key, or one that PostgreSQL cannot compare with bounds, reads every partition, and locks
+each of them and each of its indexes. timestamp::date = …, date_trunc('day', timestamp) = … prune nothing; timestamp >= … and
+timestamp < … prune, as literals when the query is planned, as parameters or now() when it begins to run.
+
+Proved by EXPLAIN, which runs nothing: of the queries in the config file (inspect.queries) and, where pg_stat_statements is installed, of
+those that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing. Statements
+that cannot be prepared as pg_stat_statements prints them (interval $1) are left out. With neither only the setting
+enable_partition_pruning is looked at.
+
+A query that would lock more than half of what the server has locks for is not planned: that alone would hurt others.`,
+  thresholds: {
+    leaves: {
+      value: 4,
+      unit: 'partitions',
+      source: 'Fewer are quickly read, and a query over the last quarter reads them all',
+    },
+    percent: {
+      value: 60,
+      unit: 'percent of the partitions',
+      source: 'A query that prunes reads a few of them; one over half a year of a year reads half',
+    },
+    statements: {
+      value: 20,
+      unit: 'statements of pg_stat_statements',
+      source: 'Those that take the most time in all',
+    },
+  },
+  opens: true,
+  look: async (scene) => {
+    const settings = await readSettings(scene);
+    if (!settings.prunes) return { found: [switchedOff(scene)] };
+    const tables = await readTables(scene, settings.locks);
+    if (tables.length === 0) return { found: [] };
+    const queries = [
+      ...scene.queries.map((text) => ({ text, from: 'config' }) as const),
+      ...(await readStatements(scene, tables)),
+    ];
+    const found: Found[] = [];
+    for (const query of queries) found.push(...(await judge(scene, tables, settings.locks, query)));
+    return { found };
+  },
+};
+
+interface Settings {
+  readonly prunes: boolean;
+  /** How many locks the server has room for, all transactions together. */
+  readonly locks: number;
+}
+
+async function readSettings({ session }: Scene): Promise<Settings> {
+  // max_locks_per_transaction times (max_connections + max_prepared_transactions): PostgreSQL's documentation.
+  const { rows } = await sql<Settings>`
+    select current_setting('enable_partition_pruning')::bool as prunes,
+           (current_setting('max_locks_per_transaction')::int
+             * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int))::int as locks`.execute(
+    session.db,
+  );
+  return rows[0] as Settings;
+}
+
+function switchedOff({ session }: Scene): Found {
+  const database = quoteIdentifier(session.server.database);
+  return {
+    severity: 'critical',
+    object: database,
+    message: 'enable_partition_pruning is off: every query reads every partition.',
+    evidence: { setting: 'enable_partition_pruning', value: 'off' },
+    fixes: [sqlFix('setting', `alter database ${database} set enable_partition_pruning to on`)],
+  };
+}
+
+async function readTables(scene: Scene, locks: number): Promise<readonly Table[]> {
+  // Of tables that are too large to be planned the members are not needed.
+  const { rows } = await sql<Table>`
+    with recursive ${relationTree(scene)},
+    counted as materialized (
+      select r.root, count(*) filter (where r.is_leaf)::int as leaves,
+             (count(*) + (select count(*) from pg_index x join relation i on i.oid = x.indrelid where i.root = r.root))::int as relations
+        from relation r group by r.root
+    )
+    select r.qualified, r.schema, r.name, c.leaves, c.relations,
+           case when c.relations * 2 > ${locks}::int then '[]'::jsonb
+                else (select jsonb_agg(jsonb_build_array(m.schema, m.name)) from relation m where m.root = r.oid and m.is_leaf) end as members
+      from relation r join counted c on c.root = r.oid
+     where r.level = 0 and r.kind = 'p' and c.leaves > ${scene.threshold('leaves')}::int`.execute(
+    scene.session.db,
+  );
+  return rows;
+}
+
+/** Lists the statements that took the most time, of those that name one of the tables. */
+async function readStatements(scene: Scene, tables: readonly Table[]): Promise<readonly Query[]> {
+  const { session, capabilities, threshold } = scene;
+  const schema = capabilities.pgStatStatements;
+  if (schema === null) return [];
+  const names = tables.map(({ name }) => name.replaceAll(/[\\%_]/g, '\\$&'));
+  try {
+    await session.run('savepoint statements');
+    const { rows } = await session.run<{ query: string }>(
+      `select s.query from ${schema}.pg_stat_statements s
+        where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
+          and s.query ~* '^\\s*(select|with|update|delete)\\M'
+          and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)
+        order by s.total_exec_time desc, s.queryid limit $2::int`,
+      [JSON.stringify(names), threshold('statements')],
+    );
+    return rows.map(({ query }) => ({ text: query, from: 'pg_stat_statements' }));
+  } catch (thrown) {
+    // It is installed, and not loaded by shared_preload_libraries (55000).
+    if (sqlstateOf(thrown) !== SQLSTATE.objectNotInPrerequisiteState) throw thrown;
+    await session.run('rollback to savepoint statements');
+    return [];
+  }
+}
+
+async function judge(
+  scene: Scene,
+  tables: readonly Table[],
+  locks: number,
+  query: Query,
+): Promise<readonly Found[]> {
+  const named = tables.filter(({ name }) => query.text.includes(name));
+  const large = named.find(({ relations }) => relations * 2 > locks);
+  if (large !== undefined) {
+    const why = `${large.qualified} has ${large.leaves} partitions: planned without pruning it would lock ${large.relations} relations, more than half of the ${locks} that the server has locks for`;
+    return query.from === 'config' ? [unknown(scene, query, `${why}.`)] : [];
+  }
+  const plan = await explain(scene, query);
+  if ('problem' in plan) return query.from === 'config' ? [unknown(scene, query, plan.problem)] : [];
+  const scanned = scannedRelations(plan.tree);
+  return tables.flatMap((table) => {
+    const read = countOf(table, scanned);
+    const isWhole =
+      read > scene.threshold('leaves') && read * 100 >= scene.threshold('percent') * table.leaves;
+    return isWhole ? [unpruned(table, query, read)] : [];
+  });
+}
+
+function countOf({ members }: Table, scanned: readonly ScannedRelation[]): number {
+  const own = new Set(members.map((pair) => JSON.stringify(pair)));
+  return scanned.filter(({ schema, name }) => own.has(JSON.stringify([schema, name]))).length;
+}
+
+type Explained = { readonly tree: PlanNode } | { readonly problem: string };
+
+/** Plans a query for values that are not known yet, and lets the plan begin with nulls in their place. */
+async function explain({ session }: Scene, { text }: Query): Promise<Explained> {
+  const statement = onlyStatement(text);
+  if (statement === null) return { problem: 'It is not one statement of SQL.' };
+  await session.run('savepoint planning');
+  try {
+    // As the application's own role reads names; rolling back to the savepoint undoes it.
+    const path = session.server.searchPath.map(quoteIdentifier).join(', ');
+    await session.run(`set local search_path to ${path === '' ? 'pg_catalog' : path}`);
+    await session.run('set local plan_cache_mode to force_generic_plan');
+    await session.run(`prepare ${PREPARED} as ${statement}`);
+    return await explainPrepared(session);
+  } catch (thrown) {
+    const code = sqlstateOf(thrown);
+    if (code === null || code === SQLSTATE.lockNotAvailable || code === SQLSTATE.queryCanceled) throw thrown;
+    return { problem: `EXPLAIN fails: ${(thrown as Error).message}.` };
+  } finally {
+    await session.runAlways('rollback to savepoint planning').catch(() => {});
+  }
+}
+
+const PREPARED = 'sensordb_inspect';
+
+async function explainPrepared({ run, runAlways }: Session): Promise<Explained> {
+  try {
+    const { rows: found } = await run<{ parameters: number }>(
+      `select cardinality(p.parameter_types)::int as parameters from pg_catalog.pg_prepared_statements p where p.name = '${PREPARED}'`,
+    );
+    const nulls = Array.from({ length: found[0]?.parameters ?? 0 }, () => 'null');
+    const { rows } = await run<{ 'QUERY PLAN': string | readonly { readonly Plan: PlanNode }[] }>(
+      `explain (format json, verbose) execute ${PREPARED}${nulls.length === 0 ? '' : `(${nulls.join()})`}`,
+    );
+    const printed = rows[0]?.['QUERY PLAN'] ?? '[]';
+    const plans = (typeof printed === 'string' ? JSON.parse(printed) : printed) as readonly {
+      readonly Plan: PlanNode;
+    }[];
+    const tree = plans[0]?.Plan;
+    return tree === undefined ? { problem: 'EXPLAIN printed no plan.' } : { tree };
+  } finally {
+    // What was prepared outlives the transaction.
+    await runAlways('rollback to savepoint planning').catch(() => {});
+    await runAlways(`deallocate ${PREPARED}`).catch(() => {});
+  }
+}
+
+/** More than one would be run, not only planned. */
+function onlyStatement(text: string): string | null {
+  try {
+    const [statement, ...others] = splitStatements(text);
+    return others.length === 0 ? (statement?.sql ?? null) : null;
+  } catch {
+    return null; // It is no SQL that can be taken apart.
+  }
+}
+
+const LONGEST = 200;
+
+function shorten(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line;
+}
+
+function unpruned({ qualified, leaves }: Table, { text, from }: Query, read: number): Found {
+  return {
+    severity: 'warning',
+    object: qualified,
+    message: `A query reads ${read} of ${leaves} partitions of ${qualified}: ${shorten(text)}`,
+    evidence: { query: shorten(text), from, partitionsRead: read, partitions: leaves },
+    fixes: [],
+  };
+}
+
+function unknown({ session }: Scene, { text, from }: Query, why: string): Found {
+  return {
+    severity: 'unknown',
+    object: quoteIdentifier(session.server.database),
+    message: `Whether a query prunes could not be seen. ${why} The query: ${shorten(text)}`,
+    evidence: { query: shorten(text), from },
+    fixes: [],
+  };
+}
