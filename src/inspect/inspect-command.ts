@@ -6,8 +6,8 @@ import { readPartitionedTable } from '../db/catalog.ts';
 import { reading } from '../db/transaction.ts';
 import { CHECKS } from './checks.ts';
 import { explainOutcome } from './explain.ts';
+import { chooseFormat } from './formats.ts';
 import { inOrder } from './order.ts';
-import { renderReport } from './render.ts';
 import { type Report, reportData } from './report.ts';
 import { chooseChecks, failsAt, findCheck, type InspectOptions, parseFailOn } from './request.ts';
 import { inspect } from './run.ts';
@@ -21,6 +21,7 @@ export async function inspectCommand(
   if (options.explain !== undefined) return explainOutcome(findCheck(CHECKS, options.explain, '--explain'));
   const checks = chooseChecks(CHECKS, options, areas);
   const failOn = parseFailOn(options.failOn);
+  const format = chooseFormat(options);
   return await withSession(context, options, async ({ session, warnings }) => {
     const wanted = options.table;
     const table =
@@ -42,15 +43,17 @@ export async function inspectCommand(
       findings: inOrder(findings),
       passed,
       notYet,
+      failOn,
     };
     const failed = findings.some(({ severity }) => failsAt(failOn, severity));
     return {
-      exitCode: failed ? EXIT.no : EXIT.done,
+      exitCode: format.exitCode?.(report) ?? (failed ? EXIT.no : EXIT.done),
       changed: false,
       data: reportData(report),
       warnings,
       error: null,
-      render: (style) => renderReport(style, report),
+      isDocument: format.isDocument,
+      render: (style) => format.render(style, report),
     };
   });
 }

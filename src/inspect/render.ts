@@ -3,10 +3,11 @@ import { printable, printableLines, tabSeparated } from '../cli/table.ts';
 import { formatInstant, fromDate } from '../time/instant.ts';
 import type { Finding, Severity } from './check.ts';
 import type { Report } from './report.ts';
+import { summarize } from './summary.ts';
 
 /** Shows a report: for people on a terminal, tab-separated lines off it. */
 export function renderReport(style: Style, report: Report): string {
-  return style.isTerminal ? forTerminal(style, report) : forPipe(report);
+  return style.isTerminal ? renderTable(style, report) : forPipe(report);
 }
 
 function forPipe({ findings, passed, notYet }: Report): string {
@@ -27,25 +28,18 @@ function forPipe({ findings, passed, notYet }: Report): string {
   ]);
 }
 
-function forTerminal(style: Style, report: Report): string {
+/** Shows a report to people, wherever it goes. */
+export function renderTable(style: Style, report: Report): string {
   const { chalk } = style;
-  const { findings, passed, notYet, database, table, versionNum } = report;
+  const { findings, notYet, database, table, versionNum } = report;
   const what = table === null ? database : table.qualified;
   const title = `${chalk.bold(printable(what))}  PostgreSQL ${Math.floor(versionNum / 10_000)}\n\n`;
   const found = findings.map((finding) => findingText(style, finding)).join('\n');
-  const tail = [
-    count(findings, 'critical', 'critical'),
-    count(findings, 'warning', 'warnings', 'warning'),
-    count(findings, 'unknown', 'unknown'),
-    count(findings, 'info', 'notes', 'note'),
-    `${passed.length} ${passed.length === 1 ? 'check' : 'checks'} passed`,
-    notYet.length === 0 ? '' : `${notYet.length} not yet`,
-  ].filter((part) => part !== '');
   const later = notYet.map(({ check, ripeAt }) => {
     const when = ripeAt === null ? '' : `, from ${formatInstant(fromDate(ripeAt))} on`;
     return chalk.dim(`not yet: ${check}${when}, when its statistics are old enough\n`);
   });
-  return `${title}${found}${found === '' ? '' : '\n'}${later.join('')}${tail.join(', ')}.\n`;
+  return `${title}${found}${found === '' ? '' : '\n'}${later.join('')}${summarize(report)}.\n`;
 }
 
 function findingText(style: Style, { severity, check, object, message, fixes }: Finding): string {
@@ -60,9 +54,4 @@ function findingText(style: Style, { severity, check, object, message, fixes }: 
 function paint({ chalk }: Style, severity: Severity): (text: string) => string {
   if (severity === 'critical') return chalk.red;
   return severity === 'info' ? chalk.cyan : chalk.yellow;
-}
-
-function count(findings: readonly Finding[], severity: Severity, many: string, one = many): string {
-  const number = findings.filter((finding) => finding.severity === severity).length;
-  return number === 0 ? '' : `${number} ${number === 1 ? one : many}`;
 }

@@ -15,11 +15,16 @@ export interface Report {
   readonly findings: readonly Finding[];
   readonly passed: readonly string[];
   readonly notYet: readonly NotYet[];
+  /** From which severity on it fails. */
+  readonly failOn: 'critical' | 'warning';
 }
 
 /** The report as the `data` of the JSON envelope. */
-export function reportData({ findings, passed, notYet, table }: Report) {
+export function reportData({ database, versionNum, now, findings, passed, notYet, table }: Report) {
   return {
+    database,
+    server: Math.floor(versionNum / 10_000),
+    at: formatInstant(fromDate(now)),
     table: table === null ? null : { schema: table.schema, name: table.name },
     findings: findings.map(({ check, severity, object, message, evidence, fixes }) => ({
       check,
