@@ -31,9 +31,18 @@ export function declareInspect(program: Command, invoke: Invoke): void {
     .optionsGroup('Checks:')
     .option('--only <checks>', 'only these checks, by name, separated by commas')
     .option('--skip <checks>', 'all but these')
-    .option('--fail-on <severity>', 'critical or warning: from which severity on it exits 3', 'warning')
+    .option(
+      '--fail-on <severity>',
+      'critical or warning: from which severity on it exits 3 (default: "warning")',
+    )
     .option('--explain <check>', 'print what a check means instead of running it')
+    .option(
+      '--config <file>',
+      'thresholds, suppressions and more (else SENSORDB_CONFIG, else ./sensordb.yaml)',
+    )
     .optionsGroup('Report:')
+    .option('--suppress <file>', 'leave out what this YAML file says, with reasons and dates')
+    .option('--baseline <file>', 'only what is new since this output of inspect --json')
     .option('--format <format>', 'table, json, nagios, prometheus, github or markdown')
     .optionsGroup('Table:')
     .option('-t, --table <name>', 'one partitioned table only, as SQL spells it: [schema.]table');

@@ -16,7 +16,7 @@ const NAMES: Readonly<Record<Severity, readonly [one: string, many: string]>> = 
 };
 
 /** Says in one line, without a full stop, what a report comes to: `1 critical, 2 warnings, 30 checks passed`. */
-export function summarize({ findings, passed, notYet }: Report): string {
+export function summarize({ findings, passed, notYet, suppressed, baseline }: Report): string {
   const counts = countBySeverity(findings);
   return [
     ...SEVERITIES.map((severity) => {
@@ -25,6 +25,9 @@ export function summarize({ findings, passed, notYet }: Report): string {
     }),
     `${passed.length} ${passed.length === 1 ? 'check' : 'checks'} passed`,
     notYet.length === 0 ? '' : `${notYet.length} not yet`,
+    suppressed.length === 0 ? '' : `${suppressed.length} suppressed`,
+    baseline === null || baseline.known.length === 0 ? '' : `${baseline.known.length} known before`,
+    baseline === null || baseline.resolved.length === 0 ? '' : `${baseline.resolved.length} resolved`,
   ]
     .filter((part) => part !== '')
     .join(', ');

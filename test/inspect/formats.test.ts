@@ -30,6 +30,8 @@ const report = (findings: readonly Finding[], failOn: Report['failOn'] = 'warnin
   findings,
   passed: ['runway'],
   notYet: [],
+  suppressed: [],
+  baseline: null,
   failOn,
 });
 
@@ -68,7 +70,7 @@ describe('nagios', () => {
   it('is one line whose performance data no name can begin', async () => {
     const many = Array.from({ length: 5 }, (_, at) => finding('warning', `public.i${at}`));
     expect(await shown('nagios', report([finding('critical', ODD), ...many]))).toBe(
-      String.raw`SENSORDB CRITICAL - metrics: 1 critical, 5 warnings, 1 check passed; index_unused public."a/b ${'`c`'} 50%, ::error::\""; index_unused public.i0; index_unused public.i1; 3 more | critical=1;;0;0 warning=5;0;;0 unknown=0;0;;0 info=0;;;0 passed=1;;;0 not_yet=0;;;0
+      String.raw`SENSORDB CRITICAL - metrics: 1 critical, 5 warnings, 1 check passed; index_unused public."a/b ${'`c`'} 50%, ::error::\""; index_unused public.i0; index_unused public.i1; 3 more | critical=1;;0;0 warning=5;0;;0 unknown=0;0;;0 info=0;;;0 passed=1;;;0 not_yet=0;;;0 suppressed=0;;;0
 `,
     );
   });
@@ -97,6 +99,9 @@ describe('prometheus', () => {
       # TYPE sensordb_inspect_finding gauge
       sensordb_inspect_finding{database="metrics",check="index_unused",area="indexes",severity="warning",object="public.\\"a|b \`c\` 50%,\\n::error::\\\\\\"\\""} 1
       sensordb_inspect_finding{database="metrics",check="index_unused",area="indexes",severity="warning",object="public.i"} 2
+      # HELP sensordb_inspect_suppressed Findings of the last run that the suppression file leaves out.
+      # TYPE sensordb_inspect_suppressed gauge
+      sensordb_inspect_suppressed{database="metrics"} 0
       # HELP sensordb_inspect_checks_passed Checks of the last run that saw all there is and found nothing.
       # TYPE sensordb_inspect_checks_passed gauge
       sensordb_inspect_checks_passed{database="metrics"} 1

@@ -1,5 +1,6 @@
 import { printable } from '../../cli/table.ts';
 import { formatInstant, fromDate } from '../../time/instant.ts';
+import type { KnownFinding } from '../baseline.ts';
 import type { Finding, Severity } from '../check.ts';
 import type { Fix } from '../fix.ts';
 import type { Report } from '../report.ts';
@@ -20,6 +21,7 @@ export function renderMarkdown(report: Report): string {
     `### sensordb inspect ${what}\n`,
     `${summarize(report)}. PostgreSQL ${Math.floor(versionNum / 10_000)}, ${formatInstant(fromDate(now))}.\n`,
     findingsTable(findings),
+    resolvedList(report.baseline?.resolved ?? []),
     fixesList(findings),
   ]
     .filter((part) => part !== '')
@@ -38,6 +40,10 @@ function findingsTable(findings: readonly Finding[]): string {
       `| ${MARKS[severity]} | ${cell(code(object))} | ${check} | ${cell(escaped(message))} |\n`,
   );
   return `| | Object | Check | What |\n|---|---|---|---|\n${rows.join('')}`;
+}
+
+function resolvedList(resolved: readonly KnownFinding[]): string {
+  return resolved.map(({ check, object }) => `- ✅ resolved: ${code(object)} ${check}\n`).join('');
 }
 
 function fixesList(findings: readonly Finding[]): string {

@@ -48,7 +48,7 @@ function statusLine(state: State, text: string): string {
 }
 
 /** `label=value;warn;crit;min`: a range of 0 alerts at anything above. */
-function perfdata({ findings, passed, notYet, failOn }: Report): string {
+function perfdata({ findings, passed, notYet, suppressed, failOn }: Report): string {
   const { critical, warning, unknown, info } = countBySeverity(findings);
   const warns = failOn === 'warning' ? '0' : '';
   return [
@@ -58,5 +58,6 @@ function perfdata({ findings, passed, notYet, failOn }: Report): string {
     `info=${info};;;0`,
     `passed=${passed.length};;;0`,
     `not_yet=${notYet.length};;;0`,
+    `suppressed=${suppressed.length};;;0`,
   ].join(' ');
 }

@@ -14,13 +14,14 @@ const HELP = {
   sensordb_inspect_last_run_timestamp_seconds: 'When the last run of sensordb inspect began.',
   sensordb_inspect_findings: 'Findings of the last run, by severity.',
   sensordb_inspect_finding: 'Findings of the last run one by one, by what they were found on.',
+  sensordb_inspect_suppressed: 'Findings of the last run that the suppression file leaves out.',
   sensordb_inspect_checks_passed: 'Checks of the last run that saw all there is and found nothing.',
   sensordb_inspect_checks_not_yet: 'Checks of the last run whose statistics were too young to judge by.',
 } as const;
 
 /** Shows a report in the text exposition format, as the textfile collector of node_exporter reads it. */
 export function renderPrometheus(report: Report): string {
-  const { database, table, findings, passed, notYet, now } = report;
+  const { database, table, findings, suppressed, passed, notYet, now } = report;
   const scope = { database, ...(table === null ? {} : { table: table.qualified }) };
   const counts = countBySeverity(findings);
   const one = (value: number): readonly Sample[] => [{ labels: scope, value }];
@@ -32,6 +33,7 @@ export function renderPrometheus(report: Report): string {
       SEVERITIES.map((severity) => ({ labels: { ...scope, severity }, value: counts[severity] })),
     ),
     metric('sensordb_inspect_finding', findingSamples(findings, scope)),
+    metric('sensordb_inspect_suppressed', one(suppressed.length)),
     metric('sensordb_inspect_checks_passed', one(passed.length)),
     metric('sensordb_inspect_checks_not_yet', one(notYet.length)),
   ].join('');
