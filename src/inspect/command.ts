@@ -41,6 +41,7 @@ export function declareInspect(program: Command, invoke: Invoke): void {
       'thresholds, suppressions and more (else SENSORDB_CONFIG, else ./sensordb.yaml)',
     )
     .optionsGroup('Report:')
+    .option('--fix-script', 'print the fixes of all findings as one psql script instead')
     .option('--suppress <file>', 'leave out what this YAML file says, with reasons and dates')
     .option('--baseline <file>', 'only what is new since this output of inspect --json')
     .option('--format <format>', 'table, json, nagios, prometheus, github or markdown')

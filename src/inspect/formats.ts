@@ -2,6 +2,7 @@ import { usageError } from '../cli/errors.ts';
 import type { ExitCode } from '../cli/exit-codes.ts';
 import type { OutputOptions } from '../cli/output.ts';
 import type { Style } from '../cli/style.ts';
+import { renderFixScript } from './fix-script.ts';
 import { renderGithub } from './formats/github.ts';
 import { renderMarkdown } from './formats/markdown.ts';
 import { nagiosExitCode, renderNagios } from './formats/nagios.ts';
@@ -30,8 +31,18 @@ const FORMATS: Readonly<Record<string, Format>> = {
   markdown: { render: (_style, report) => renderMarkdown(report), isDocument: true },
 };
 
-/** Finds the format that `--format` and `--json` ask for; throws a usage error where they contradict each other. */
-export function chooseFormat({ format, json }: OutputOptions): Format {
+const FIX_SCRIPT: Format = { render: (_style, report) => renderFixScript(report), isDocument: true };
+
+/** Finds the format that `--format`, `--json` and `--fix-script` ask for; throws a usage error where they contradict each other. */
+export function chooseFormat({
+  format,
+  json,
+  fixScript,
+}: OutputOptions & { readonly fixScript?: boolean }): Format {
+  if (fixScript === true) {
+    if (format === undefined && json !== true) return FIX_SCRIPT;
+    throw contradictory(format === undefined ? '--json' : `--format ${format}`, '--fix-script');
+  }
   if (format === undefined) return BY_STREAM;
   const chosen = FORMATS[format];
   if (chosen === undefined) {
@@ -41,10 +52,14 @@ export function chooseFormat({ format, json }: OutputOptions): Format {
     });
   }
   if (json === true && format !== 'json') {
-    throw usageError('contradictory_formats', `--json and --format ${format} contradict each other.`, {
-      object: '--format',
-      hint: 'Leave one of them out; --json is --format json.',
-    });
+    throw contradictory('--json', `--format ${format}`);
   }
   return chosen;
+}
+
+function contradictory(one: string, other: string): Error {
+  return usageError('contradictory_formats', `${one} and ${other} contradict each other.`, {
+    object: other,
+    hint: 'Leave one of them out; --json is --format json.',
+  });
 }

@@ -60,8 +60,22 @@ function keyData({ check, severity, object }: KnownFinding) {
   return { check, severity, object };
 }
 
+/** A fix, and all findings that it mends. */
+export interface OrderedFix {
+  readonly fix: Fix;
+  readonly findings: readonly Finding[];
+}
+
 /** Puts the fixes of all findings into a safe order, each once. */
-export function fixesInOrder(findings: readonly Finding[]): readonly Fix[] {
-  const fixes = [...new Map(findings.flatMap(({ fixes }) => fixes).map((fix) => [fix.text, fix])).values()];
-  return fixes.toSorted((a, b) => FIX_PHASES.indexOf(a.phase) - FIX_PHASES.indexOf(b.phase));
+export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[] {
+  const byText = new Map<string, { readonly fix: Fix; readonly findings: Finding[] }>();
+  for (const finding of findings) {
+    for (const fix of finding.fixes) {
+      const same = byText.get(fix.text);
+      if (same === undefined) byText.set(fix.text, { fix, findings: [finding] });
+      else same.findings.push(finding);
+    }
+  }
+  const phase = ({ fix }: OrderedFix): number => FIX_PHASES.indexOf(fix.phase);
+  return [...byText.values()].toSorted((a, b) => phase(a) - phase(b));
 }

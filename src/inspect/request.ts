@@ -13,6 +13,7 @@ export interface InspectOptions extends GlobalOptions {
   readonly suppress?: string;
   readonly baseline?: string;
   readonly explain?: string;
+  readonly fixScript?: boolean;
 }
 
 /**
