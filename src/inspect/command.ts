@@ -42,6 +42,7 @@ export function declareInspect(program: Command, invoke: Invoke): void {
     )
     .optionsGroup('Report:')
     .option('--fix-script', 'print the fixes of all findings as one psql script instead')
+    .option('--print-schema', 'print the JSON Schema of what --json prints instead of running anything')
     .option('--suppress <file>', 'leave out what this YAML file says, with reasons and dates')
     .option('--baseline <file>', 'only what is new since this output of inspect --json')
     .option('--format <format>', 'table, json, nagios, prometheus, github or markdown')

@@ -12,6 +12,7 @@ import { inOrder } from './order.ts';
 import { type Report, reportData } from './report.ts';
 import { failsAt, findCheck, type InspectOptions } from './request.ts';
 import { inspect } from './run.ts';
+import { schemaOutcome } from './schema.ts';
 import { readSettings } from './settings.ts';
 
 /** Runs `inspect`; it never writes, and waits for no lock. */
@@ -20,6 +21,7 @@ export async function inspectCommand(
   options: InspectOptions,
   areas: readonly string[],
 ): Promise<Outcome> {
+  if (options.printSchema === true) return schemaOutcome();
   if (options.explain !== undefined) return explainOutcome(findCheck(CHECKS, options.explain, '--explain'));
   const format = chooseFormat(options);
   const settings = await readSettings(context, options, areas, CHECKS);

@@ -14,6 +14,7 @@ export interface InspectOptions extends GlobalOptions {
   readonly baseline?: string;
   readonly explain?: string;
   readonly fixScript?: boolean;
+  readonly printSchema?: boolean;
 }
 
 /**

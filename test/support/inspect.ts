@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type CliOptions, runCli } from './cli.ts';
+import { schemaErrors } from './inspect-schema.ts';
 import type { TestDatabase } from './server.ts';
 import { until } from './until.ts';
 
@@ -30,6 +31,7 @@ export async function inspect(
   const result = await runCli(['inspect', ...words, '--json'], { url: database.url, ...options });
   const { error, data } = result.json();
   expect(error).toBeNull();
+  expect(schemaErrors(result.json())).toEqual([]);
   expect([0, 3]).toContain(result.exitCode);
   return { exitCode: result.exitCode, findings: data.findings, passed: data.passed, notYet: data.notYet };
 }
