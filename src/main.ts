@@ -1,9 +1,9 @@
 import { type Command, CommanderError } from 'commander';
-import { commandFirst, followCommands } from './cli/argv.ts';
+import { commandFirst, followCommands, optionValue } from './cli/argv.ts';
 import { type Context, processContext } from './cli/context.ts';
 import { SensordbError } from './cli/errors.ts';
 import { EXIT, type ExitCode, worstExitCode } from './cli/exit-codes.ts';
-import type { Invoke } from './cli/invoke.ts';
+import type { FailureForm, Invoke } from './cli/invoke.ts';
 import {
   flush,
   type OutputOptions,
@@ -39,7 +39,9 @@ export async function run(
  */
 export async function main(argv: readonly string[], context: Context): Promise<ExitCode> {
   const state: { exitCode: ExitCode; command: Command | null } = { exitCode: EXIT.done, command: null };
-  const invoke: Invoke = (command, work) => {
+  const forms = new Map<Command | null, FailureForm>();
+  const invoke: Invoke = (command, work, failureForm) => {
+    if (failureForm !== undefined) forms.set(command, failureForm);
     command.action(async () => {
       const options = command.optsWithGlobals();
       const outcome = await work(context, options as never, command.args);
@@ -56,7 +58,7 @@ export async function main(argv: readonly string[], context: Context): Promise<E
     await flush(context.stdout);
     return state.exitCode;
   } catch (thrown) {
-    return await report(thrown, state.command, argv, context);
+    return await report(thrown, { command: state.command, form: forms.get(state.command) }, argv, context);
   }
 }
 
@@ -65,10 +67,10 @@ function acceptHelp(thrown: unknown): void {
   if (!(thrown instanceof CommanderError) || thrown.exitCode !== 0) throw thrown;
 }
 
-/** Shows what ended a command; gives the exit code. */
+/** Shows what ended a command, in the command's own form where it has one; gives the exit code. */
 async function report(
   thrown: unknown,
-  command: Command | null,
+  { command, form }: { readonly command: Command | null; readonly form: FailureForm | undefined },
   argv: readonly string[],
   context: Context,
 ): Promise<ExitCode> {
@@ -77,11 +79,13 @@ async function report(
   const options = outputOptions(argv);
   const name = commandName(command);
   try {
+    const own = options.json === true ? null : ((await form?.(error, argv, context)) ?? null);
+    if (own !== null) await write(context.stdout, own.text);
     await showError(error, warnings, name, options, context);
     if (context.env.SENSORDB_DEBUG) {
       await write(context.stderr, `${printableLines(maskSecrets(String((cause as Error).stack)))}\n`);
     }
-    return error.exitCode;
+    return own?.exitCode ?? error.exitCode;
   } catch (lost) {
     // Stdout takes nothing, and with --json the error was to go there: what stderr does not take is lost.
     const errors = error.facts.code === 'output_lost' ? [error] : [error, toSensordbError(lost)];
@@ -94,7 +98,8 @@ async function report(
 
 /** Options were perhaps not parsed when an error came up: what decides its form is read off the words. */
 function outputOptions(argv: readonly string[]): OutputOptions {
-  return { json: argv.includes('--json'), color: !argv.includes('--no-color') };
+  const json = argv.includes('--json') || optionValue(argv, '--format') === 'json';
+  return { json, color: !argv.includes('--no-color') };
 }
 
 function explain(thrown: unknown, command: Command | null, context: Context): SensordbError {

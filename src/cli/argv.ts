@@ -35,6 +35,17 @@ export function commandFirst(program: Command, argv: readonly string[]): readonl
   return [...path, ...rest];
 }
 
+/** Reads the value of a long option off words that were perhaps not parsed: the last one counts, as it does for commander. */
+export function optionValue(argv: readonly string[], option: string): string | undefined {
+  let value: string | undefined;
+  for (const [at, word] of argv.entries()) {
+    if (word === '--') break;
+    if (word === option) value = argv[at + 1];
+    else if (word.startsWith(`${option}=`)) value = word.slice(option.length + 1);
+  }
+  return value;
+}
+
 /** Follows words down the tree of commands, by name or alias, as far as they lead; `unknown` is what is left. */
 export function followCommands(
   program: Command,

@@ -7,6 +7,8 @@ export type OutputStream = Writable & { readonly isTTY?: boolean; readonly colum
 export interface Context {
   /** Version of sensordb. */
   readonly version: string;
+  /** Paths that the user names start here. */
+  readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: OutputStream;
@@ -21,6 +23,7 @@ export interface Context {
 export function processContext(version: string, signal: AbortSignal): Context {
   return {
     version,
+    cwd: process.cwd(),
     env: process.env,
     // Node makes each of these streams when it is first asked for, and most runs ask for one.
     get stdin() {

@@ -20,6 +20,8 @@ export interface Outcome {
   readonly warnings: readonly Warning[];
   /** Null on exits 0 and 3. */
   readonly error: ErrorFacts | null;
+  /** The text is for a program or a file: it is printed with `--quiet`, too. */
+  readonly isDocument?: boolean;
   /** The same facts as text: for a terminal, or as tab-separated lines. */
   readonly render: (style: Style) => string | Promise<string>;
 }
@@ -27,6 +29,8 @@ export interface Outcome {
 /** The global options that decide how a command shows its outcome. */
 export interface OutputOptions {
   readonly json?: boolean;
+  /** Where a command has formats of its own; `json` means the same as `--json`. */
+  readonly format?: string;
   readonly quiet?: boolean;
   readonly color?: boolean;
 }
@@ -41,11 +45,11 @@ export async function showOutcome(
   options: OutputOptions,
   context: Context,
 ): Promise<void> {
-  if (options.json === true) {
+  if (options.json === true || options.format === 'json') {
     await write(context.stdout, `${envelope(command, outcome)}\n`);
     return;
   }
-  if (options.quiet !== true || outcome.exitCode !== EXIT.done) {
+  if (options.quiet !== true || outcome.exitCode !== EXIT.done || outcome.isDocument === true) {
     const style = await styleOf(context.stdout, context, options.color !== false);
     await write(context.stdout, await outcome.render(style));
   }

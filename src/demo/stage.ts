@@ -1,3 +1,4 @@
+import { devNull } from 'node:os';
 import { Writable } from 'node:stream';
 import type { Context, OutputStream } from '../cli/context.ts';
 import type { OutputOptions } from '../cli/output.ts';
@@ -34,5 +35,6 @@ function stdoutOf(context: Context, options: OutputOptions): OutputStream {
 
 function walkEnvironment(env: Context['env'], url: string): Context['env'] {
   const kept = Object.entries(env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('PG'));
-  return { ...Object.fromEntries(kept), SENSORDB_DATABASE_URL: url };
+  // An empty config, whatever ./sensordb.yaml or the caller's environment says.
+  return { ...Object.fromEntries(kept), SENSORDB_DATABASE_URL: url, SENSORDB_CONFIG: devNull };
 }

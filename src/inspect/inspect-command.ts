@@ -6,11 +6,14 @@ import { readPartitionedTable } from '../db/catalog.ts';
 import { reading } from '../db/transaction.ts';
 import { CHECKS } from './checks.ts';
 import { explainOutcome } from './explain.ts';
+import { chooseFormat } from './formats.ts';
+import { judge } from './judge.ts';
 import { inOrder } from './order.ts';
-import { renderReport } from './render.ts';
 import { type Report, reportData } from './report.ts';
-import { chooseChecks, failsAt, findCheck, type InspectOptions, parseFailOn } from './request.ts';
+import { failsAt, findCheck, type InspectOptions } from './request.ts';
 import { inspect } from './run.ts';
+import { schemaOutcome } from './schema.ts';
+import { readSettings } from './settings.ts';
 
 /** Runs `inspect`; it never writes, and waits for no lock. */
 export async function inspectCommand(
@@ -18,39 +21,37 @@ export async function inspectCommand(
   options: InspectOptions,
   areas: readonly string[],
 ): Promise<Outcome> {
+  if (options.printSchema === true) return schemaOutcome();
   if (options.explain !== undefined) return explainOutcome(findCheck(CHECKS, options.explain, '--explain'));
-  const checks = chooseChecks(CHECKS, options, areas);
-  const failOn = parseFailOn(options.failOn);
+  const format = chooseFormat(options);
+  const settings = await readSettings(context, options, areas, CHECKS);
   return await withSession(context, options, async ({ session, warnings }) => {
     const wanted = options.table;
     const table =
       wanted === undefined ? null : await reading(session, () => readPartitionedTable(session, wanted));
     const now = context.now();
-    const { findings, passed, notYet } = await inspect(session, {
-      table,
-      checks,
-      now,
-      thresholds: new Map(),
-      queries: [],
-    });
-    const { server } = session;
+    const inspected = await inspect(session, { ...settings, table, now });
+    const { warnings: more, ...judged } = judge(inspected, settings, table, now);
     const report: Report = {
-      database: server.database,
-      versionNum: server.versionNum,
+      database: session.server.database,
+      versionNum: session.server.versionNum,
       table,
       now,
-      findings: inOrder(findings),
-      passed,
-      notYet,
+      ...judged,
+      findings: inOrder(judged.findings),
+      passed: inspected.passed,
+      notYet: inspected.notYet,
+      failOn: settings.failOn,
     };
-    const failed = findings.some(({ severity }) => failsAt(failOn, severity));
+    const failed = report.findings.some(({ severity }) => failsAt(report.failOn, severity));
     return {
-      exitCode: failed ? EXIT.no : EXIT.done,
+      exitCode: format.exitCode?.(report) ?? (failed ? EXIT.no : EXIT.done),
       changed: false,
       data: reportData(report),
-      warnings,
+      warnings: [...warnings, ...more],
       error: null,
-      render: (style) => renderReport(style, report),
+      isDocument: format.isDocument,
+      render: (style) => format.render(style, report),
     };
   });
 }

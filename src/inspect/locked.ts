@@ -3,6 +3,9 @@ import { describeHolder, type Holder } from '../db/blockers.ts';
 import type { Scene } from './scene.ts';
 import { memberTree } from './scope.ts';
 
+/** What findings about such tables have for their check. */
+export const LOCKED = 'locked';
+
 /** A table that cannot be opened at the moment. */
 export interface LockedTable {
   readonly oid: number;

@@ -1,8 +1,10 @@
 import type { PartitionedTable } from '../db/catalog.ts';
 import { formatInstant, fromDate } from '../time/instant.ts';
+import type { KnownFinding } from './baseline.ts';
 import type { Finding } from './check.ts';
 import { FIX_PHASES, type Fix } from './fix.ts';
 import type { NotYet } from './run.ts';
+import type { Suppressed } from './suppressions.ts';
 
 /** All that an inspection came to: what every format shows. */
 export interface Report {
@@ -11,24 +13,37 @@ export interface Report {
   readonly table: PartitionedTable | null;
   /** By this machine's clock. */
   readonly now: Date;
-  /** The gravest first. */
+  /** The gravest first; without those that are suppressed, or were known before. */
   readonly findings: readonly Finding[];
+  readonly suppressed: readonly Suppressed[];
+  /** What `--baseline` makes of it; null: there is none. */
+  readonly baseline: {
+    readonly known: readonly Finding[];
+    readonly resolved: readonly KnownFinding[];
+  } | null;
   readonly passed: readonly string[];
   readonly notYet: readonly NotYet[];
+  /** From which severity on it fails. */
+  readonly failOn: 'critical' | 'warning';
 }
 
 /** The report as the `data` of the JSON envelope. */
-export function reportData({ findings, passed, notYet, table }: Report) {
+export function reportData(report: Report) {
+  const { database, versionNum, now, table, findings, suppressed, baseline, passed, notYet } = report;
   return {
+    database,
+    server: Math.floor(versionNum / 10_000),
+    at: formatInstant(fromDate(now)),
     table: table === null ? null : { schema: table.schema, name: table.name },
-    findings: findings.map(({ check, severity, object, message, evidence, fixes }) => ({
-      check,
-      severity,
-      object,
-      message,
-      evidence,
-      fix: fixes.map(({ text }) => text),
+    findings: findings.map(findingData),
+    suppressed: suppressed.map(({ finding, by: { reason, until, place } }) => ({
+      ...findingData(finding),
+      suppression: { reason, until, place },
     })),
+    baseline:
+      baseline === null
+        ? null
+        : { known: baseline.known.map(keyData), resolved: baseline.resolved.map(keyData) },
     passed,
     notYet: notYet.map(({ check, ripeAt }) => ({
       check,
@@ -37,8 +52,30 @@ export function reportData({ findings, passed, notYet, table }: Report) {
   };
 }
 
+function findingData({ check, severity, object, message, evidence, fixes }: Finding) {
+  return { check, severity, object, message, evidence, fix: fixes.map(({ text }) => text) };
+}
+
+function keyData({ check, severity, object }: KnownFinding) {
+  return { check, severity, object };
+}
+
+/** A fix, and all findings that it mends. */
+export interface OrderedFix {
+  readonly fix: Fix;
+  readonly findings: readonly Finding[];
+}
+
 /** Puts the fixes of all findings into a safe order, each once. */
-export function fixesInOrder(findings: readonly Finding[]): readonly Fix[] {
-  const fixes = [...new Map(findings.flatMap(({ fixes }) => fixes).map((fix) => [fix.text, fix])).values()];
-  return fixes.toSorted((a, b) => FIX_PHASES.indexOf(a.phase) - FIX_PHASES.indexOf(b.phase));
+export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[] {
+  const byText = new Map<string, { readonly fix: Fix; readonly findings: Finding[] }>();
+  for (const finding of findings) {
+    for (const fix of finding.fixes) {
+      const same = byText.get(fix.text);
+      if (same === undefined) byText.set(fix.text, { fix, findings: [finding] });
+      else same.findings.push(finding);
+    }
+  }
+  const phase = ({ fix }: OrderedFix): number => FIX_PHASES.indexOf(fix.phase);
+  return [...byText.values()].toSorted((a, b) => phase(a) - phase(b));
 }

@@ -1,5 +1,6 @@
 import { usageError } from '../cli/errors.ts';
 import type { GlobalOptions } from '../cli/options.ts';
+import { nameHint } from '../cli/suggest.ts';
 import { AREAS, type Check, type Severity } from './check.ts';
 
 /** The options of `inspect`, as typed. */
@@ -7,15 +8,25 @@ export interface InspectOptions extends GlobalOptions {
   readonly table?: string;
   readonly only?: string;
   readonly skip?: string;
-  readonly failOn: string;
+  readonly failOn?: string;
+  readonly config?: string;
+  readonly suppress?: string;
+  readonly baseline?: string;
   readonly explain?: string;
+  readonly fixScript?: boolean;
+  readonly printSchema?: boolean;
 }
 
-/** Chooses the checks that were asked for, in their own order. Throws usage errors for unknown names, and when none is left. */
+/**
+ * Chooses the checks that were asked for, in their own order; what `--only` names is run whatever the config file skips.
+ *
+ * Throws usage errors for unknown names, and when none is left.
+ */
 export function chooseChecks(
   checks: readonly Check[],
   { only, skip }: Pick<InspectOptions, 'only' | 'skip'>,
   areas: readonly string[],
+  skippedByConfig: readonly string[],
 ): readonly Check[] {
   for (const area of areas) {
     if (!(AREAS as readonly string[]).includes(area)) {
@@ -26,14 +37,17 @@ export function chooseChecks(
     }
   }
   const wanted = only === undefined ? null : new Set(namesOf(checks, only, '--only'));
-  const unwanted = new Set(skip === undefined ? [] : namesOf(checks, skip, '--skip'));
+  const unwanted = new Set([
+    ...(skip === undefined ? [] : namesOf(checks, skip, '--skip')),
+    ...(only === undefined ? skippedByConfig : []),
+  ]);
   const chosen = checks.filter(
     ({ name, area }) =>
       (areas.length === 0 || areas.includes(area)) && (wanted?.has(name) ?? true) && !unwanted.has(name),
   );
   if (chosen.length === 0) {
     throw usageError('no_checks', 'No check is left to run.', {
-      hint: 'The areas, --only and --skip exclude each other: leave one out.',
+      hint: 'The areas, --only, --skip and the config file exclude each other: leave one out.',
     });
   }
   return chosen;
@@ -45,7 +59,10 @@ export function findCheck(checks: readonly Check[], name: string, option: string
   if (check !== undefined) return check;
   throw usageError('unknown_check', `There is no check ${JSON.stringify(name)}.`, {
     object: option,
-    hint: `Checks: ${checks.map((one) => one.name).join(', ')}.`,
+    hint: nameHint(
+      name,
+      checks.map((one) => one.name),
+    ),
   });
 }
 

@@ -5,7 +5,7 @@ import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { inTransaction, reading } from '../db/transaction.ts';
 import { type Capabilities, readCapabilities } from './capabilities.ts';
 import type { Check, Finding, Found, Look } from './check.ts';
-import { type LockedTable, readLocked } from './locked.ts';
+import { LOCKED, type LockedTable, readLocked } from './locked.ts';
 import type { Scene } from './scene.ts';
 
 /** What is to be looked at. */
@@ -151,7 +151,7 @@ function unknown({ base }: Run, why: string, evidence: Found['evidence']): Found
 function lockedFindings({ locked, inspection }: Run): readonly Finding[] {
   const checks = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
   return [...locked.values()].map(({ qualified, holder }) => ({
-    check: 'locked',
+    check: LOCKED,
     area: 'activity',
     severity: 'unknown',
     object: qualified,

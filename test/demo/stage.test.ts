@@ -12,6 +12,7 @@ function world(env: Context['env'] = {}) {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const context: Context = {
     version: '0.0.0',
+    cwd: '/',
     env,
     stdin: Readable.from([]),
     stdout,
@@ -73,7 +74,12 @@ test('keeps the settings of another server from the commands, and nothing else',
     NO_COLOR: '1',
   });
   const stage = await openStage(context, {}, URL);
-  expect(stage.context.env).toEqual({ SENSORDB_DATABASE_URL: URL, HOME: '/home/me', NO_COLOR: '1' });
+  expect(stage.context.env).toEqual({
+    SENSORDB_DATABASE_URL: URL,
+    SENSORDB_CONFIG: '/dev/null',
+    HOME: '/home/me',
+    NO_COLOR: '1',
+  });
 });
 
 test('passes --no-color on to the commands', async () => {

@@ -44,6 +44,8 @@ export interface CliOptions {
   /** The database, as SENSORDB_DATABASE_URL. */
   readonly url?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The working directory. */
+  readonly cwd?: string;
   /** The clock; that of the machine when absent. */
   readonly now?: Date | string;
   /** Stdout and stderr are terminals of so many columns. */
@@ -60,6 +62,7 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
   const now = options.now === undefined ? null : new Date(options.now);
   const context: Context = {
     version: VERSION,
+    cwd: options.cwd ?? process.cwd(),
     env: {
       ...(options.url === undefined ? {} : { SENSORDB_DATABASE_URL: options.url }),
       LANG: 'C.UTF-8',

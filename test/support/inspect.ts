@@ -1,6 +1,8 @@
 import { expect } from 'vitest';
 import { type CliOptions, runCli } from './cli.ts';
+import { schemaErrors } from './inspect-schema.ts';
 import type { TestDatabase } from './server.ts';
+import { until } from './until.ts';
 
 /** A finding as `inspect --json` shows it. */
 export interface ShownFinding {
@@ -29,6 +31,7 @@ export async function inspect(
   const result = await runCli(['inspect', ...words, '--json'], { url: database.url, ...options });
   const { error, data } = result.json();
   expect(error).toBeNull();
+  expect(schemaErrors(result.json())).toEqual([]);
   expect([0, 3]).toContain(result.exitCode);
   return { exitCode: result.exitCode, findings: data.findings, passed: data.passed, notYet: data.notYet };
 }
@@ -56,6 +59,24 @@ export async function applyFixes(
     const result = await runCli(shellWords(text).slice(1), { url: database.url, ...options });
     expect({ text, exitCode: result.exitCode, stderr: result.stderr }).toMatchObject({ text, exitCode: 0 });
   }
+}
+
+/** Leaves a partition half detached, as a DETACH CONCURRENTLY does that is cancelled while it waits for a reader. */
+export async function halfDetach(
+  { connect, sql }: Pick<TestDatabase, 'connect' | 'sql'>,
+  parent: string,
+  partition: string,
+): Promise<void> {
+  const [reader, detacher] = [connect(), connect()];
+  await reader.unsafe(`begin; select count(*) from ${parent}`);
+  const [{ pid } = { pid: 0 }] = await detacher<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  const detach = detacher
+    .unsafe(`alter table ${parent} detach partition ${partition} concurrently`)
+    .catch((error) => error);
+  await until(async () => (await sql`select from pg_inherits where inhdetachpending`).length > 0);
+  await sql`select pg_cancel_backend(${pid})`;
+  expect(await detach).toMatchObject({ code: '57014' });
+  await reader.unsafe('rollback');
 }
 
 /** Takes a command line apart as a POSIX shell does, as far as sensordb prints any: single quotes, and `\'` outside of them. */

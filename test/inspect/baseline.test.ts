@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compareWith, type KnownFinding } from '../../src/inspect/baseline.ts';
+import type { Finding, Severity } from '../../src/inspect/check.ts';
+import { runCli } from '../support/cli.ts';
+import { createFolder, type Folder } from '../support/folder.ts';
+import { halfDetach } from '../support/inspect.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+const finding = (check: string, object: string, severity: Severity = 'warning'): Finding => ({
+  check,
+  object,
+  severity,
+  area: 'indexes',
+  message: '',
+  evidence: {},
+  fixes: [],
+});
+
+describe('a baseline', () => {
+  const compare = (
+    before: readonly KnownFinding[],
+    now: readonly Finding[],
+    judged: readonly string[] = [],
+  ) => {
+    const { fresh, known, resolved } = compareWith({ findings: before, table: null }, now, {
+      all: now,
+      judged: new Set(judged),
+    });
+    const names = (list: readonly KnownFinding[]) => list.map(({ object }) => object);
+    return { fresh: names(fresh), known: names(known), resolved: names(resolved) };
+  };
+
+  it('knows a finding again by its check and object', () => {
+    const before = [finding('a', 'x'), finding('b', 'y')];
+    expect(compare(before, [finding('a', 'x'), finding('a', 'y')])).toEqual({
+      fresh: ['y'],
+      known: ['x'],
+      resolved: [],
+    });
+  });
+
+  it.each([
+    ['warning', 'critical', true],
+    ['unknown', 'warning', true],
+    ['info', 'unknown', true],
+    ['critical', 'warning', false],
+    ['warning', 'unknown', false],
+  ] as const)('of a %s that is %s now: new is %s', (was, is, isNew) => {
+    const { fresh } = compare([finding('a', 'x', was)], [finding('a', 'x', is)]);
+    expect(fresh).toEqual(isNew ? ['x'] : []);
+  });
+
+  it('calls resolved only what was looked for', () => {
+    const before = [finding('a', 'x'), finding('b', 'y')];
+    expect(compare(before, [], ['a'])).toMatchObject({ resolved: ['x'] });
+  });
+});
+
+describe('inspect --baseline', () => {
+  let database: TestDatabase;
+  let folder: Folder;
+
+  beforeAll(async () => {
+    folder = createFolder();
+    database = await createDatabase();
+    await database.sql.unsafe(`create table r (at timestamptz not null) partition by range (at);
+      create table r_1 partition of r for values from ('2026-01-01') to ('2026-02-01');
+      create table s (at timestamptz not null) partition by range (at);
+      create table s_1 partition of s for values from ('2026-01-01') to ('2026-02-01')`);
+    await halfDetach(database, 'r', 'r_1');
+  });
+  afterAll(async () => {
+    folder.remove();
+    await database.drop();
+  });
+
+  const run = async (words: readonly string[] = [], terminal?: number) =>
+    await runCli(['inspect', '--only', 'detach_pending', ...words], {
+      url: database.url,
+      cwd: folder.path,
+      ...(terminal === undefined ? {} : { terminal, env: { NO_COLOR: '1' } }),
+    });
+
+  it('fails for what is new alone, and lists what is resolved', async () => {
+    folder.write('first.json', (await run(['--json'])).stdout);
+    const same = await run(['--baseline', 'first.json', '--json']);
+    expect([same.exitCode, same.json().data]).toEqual([
+      0,
+      expect.objectContaining({
+        findings: [],
+        passed: [],
+        baseline: {
+          known: [{ check: 'detach_pending', severity: 'critical', object: 'public.r_1' }],
+          resolved: [],
+        },
+      }),
+    ]);
+    // A baseline may be made of a run that had one itself.
+    folder.write('second.json', same.stdout);
+    await database.sql.unsafe('alter table r detach partition r_1 finalize');
+    await halfDetach(database, 's', 's_1');
+    for (const file of ['first.json', 'second.json']) {
+      const { exitCode, json } = await run(['--baseline', file, '--json']);
+      const { findings, baseline } = json().data;
+      expect([exitCode, findings.map(({ object }: Finding) => object)]).toEqual([3, ['public.s_1']]);
+      expect(baseline.resolved).toEqual([
+        { check: 'detach_pending', severity: 'critical', object: 'public.r_1' },
+      ]);
+    }
+    const { stdout } = await run(['--baseline', 'first.json'], 100);
+    expect(stdout).toContain('resolved  public.r_1  detach_pending\n');
+    expect(stdout).toMatch(/\n1 critical, 0 checks passed, 1 resolved\.\n$/);
+    expect((await run(['--baseline', 'first.json'])).stdout).toContain(
+      'resolved\tdetach_pending\tpublic.r_1\tcritical\n',
+    );
+  });
+
+  it('of all tables says nothing of what is resolved for one', async () => {
+    const { json } = await run(['--baseline', 'first.json', '--table', 's', '--json']);
+    expect(json().data.baseline.resolved).toEqual([]);
+    expect(json().warnings).toEqual([expect.objectContaining({ code: 'baseline_of_other_scope' })]);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['text', 'runway'],
+    ['null', 'null'],
+    ['another command', '{"command":"partitions list","error":null,"data":{"findings":[]}}'],
+    ['a run that failed', '{"command":"inspect","error":{"code":"x"},"data":{}}'],
+    ['an explanation', '{"command":"inspect","error":null,"data":{"check":"runway"}}'],
+    ['findings of another kind', '{"command":"inspect","error":null,"data":{"findings":[{"check":1}]}}'],
+  ])('of %s is a usage error', async (_what, text) => {
+    folder.write('bad.json', text);
+    const { exitCode, json } = await run(['--baseline', 'bad.json', '--json']);
+    expect([exitCode, json().error?.code]).toEqual([2, 'bad_baseline']);
+  });
+
+  it('that is not there is a usage error', async () => {
+    expect(await run(['--baseline', 'nowhere.json'])).toMatchObject({ exitCode: 2 });
+  });
+});

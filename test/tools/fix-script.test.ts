@@ -1,0 +1,182 @@
+import { spawn } from 'node:child_process';
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Finding } from '../../src/inspect/check.ts';
+import { commandFix, type Fix, shellWord, sqlFix } from '../../src/inspect/fix.ts';
+import { renderFixScript } from '../../src/inspect/fix-script.ts';
+import { EXECUTABLE } from '../support/cli.ts';
+import { createFolder, type Folder } from '../support/folder.ts';
+import { runMigrations } from '../support/migrations.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+let database: TestDatabase;
+let folder: Folder;
+beforeAll(async () => {
+  folder = createFolder();
+  symlinkSync(EXECUTABLE, join(folder.path, 'sensordb'));
+  database = await createDatabase({ odd: true });
+  await runMigrations(database.sql, 'public');
+});
+afterAll(async () => {
+  folder.remove();
+  await database.drop();
+});
+
+/** Runs a script as its reader would, with an environment that leads elsewhere. */
+async function psql(script: string, url = database.url) {
+  const child = spawn('/usr/bin/psql', ['-X', '-f', folder.write('fix.sql', script), url], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: `${folder.path}:${process.env.PATH}`,
+      PGSERVICE: 'elsewhere',
+      PGSERVICEFILE: folder.write('services', '[elsewhere]\nhost=127.0.0.1\nport=1\ndbname=elsewhere\n'),
+      SENSORDB_DATABASE_URL: 'postgresql://127.0.0.1:1/elsewhere',
+      DATABASE_URL: 'postgresql://127.0.0.1:1/elsewhere',
+      // Of a server that wants one: it is in the URL, which only psql is given.
+      PGPASSWORD: decodeURIComponent(/^\w+:\/\/[^@/]*:([^@/]*)@/.exec(url)?.[1] ?? ''),
+    },
+  });
+  const exitCode = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const [stderr, stdout] = await Promise.all([text(child.stderr), text(child.stdout)]);
+  return { exitCode: await exitCode, stderr, stdout };
+}
+
+const finding = (check: string, object: string, fixes: readonly Fix[]): Finding => ({
+  check,
+  area: 'partitions',
+  severity: 'warning',
+  object,
+  message: `${object} is not well.`,
+  evidence: {},
+  fixes,
+});
+
+const scriptOf = (findings: readonly Finding[], name = database.name) =>
+  renderFixScript({
+    database: name,
+    versionNum: 180_000,
+    table: null,
+    now: new Date('2026-03-10T12:00:00Z'),
+    findings,
+    suppressed: [],
+    baseline: null,
+    passed: [],
+    notYet: [],
+    failOn: 'warning',
+  });
+
+const ENSURE = commandFix('partition', 'sensordb partitions ensure --until 2030-01-01 --from 2029-12-01');
+const leaves = async () =>
+  (await database.sql`select relname from pg_class where relname ~ '_2029_12$'`).map(
+    ({ relname }) => relname,
+  );
+
+describe('a script of fixes', () => {
+  it('runs statements outside of transactions and commands on the same database, in their order', async () => {
+    const odd = '"a\n\\! touch fooled\n""b"';
+    await database.sql.unsafe(`create table ${odd} (a int, b int)`);
+    const findings = [
+      finding('statistics', `public.${odd}`, [
+        sqlFix('analyze', `analyze public.${odd}`),
+        sqlFix('create_index', `create index concurrently odd_a on public.${odd} (a)`),
+        sqlFix('drop_index', 'drop index concurrently if exists public.no_such'),
+      ]),
+      finding('runway', 'public.sensors_sensorreading', [ENSURE]),
+      finding('gaps', 'public.sensors_sensorreading', [ENSURE]),
+      finding('long_transactions', 'pid 1', []),
+    ];
+    expect(scriptOf(findings, 'metrics')).toMatchInlineSnapshot(`
+      "-- sensordb inspect on metrics, 2026-03-10T12:00:00Z: 4 fixes.
+      -- Read it, then: psql -f FILE. It stops at the first error; what was done by then stands.
+      -- Not mended by it:
+      --   warning: long_transactions on pid 1: pid 1 is not well.
+      \\set ON_ERROR_STOP on
+      \\set AUTOCOMMIT on
+      set search_path to pg_catalog, pg_temp;
+      do 'begin if current_database() <> ''metrics'' then raise exception using message = ''This script is for the database metrics.''; end if; end';
+      -- For the commands of sensordb; a password must stand in PGPASSWORD or .pgpass.
+      \\setenv PGHOST :HOST
+      \\setenv PGPORT :PORT
+      \\setenv PGUSER :USER
+      \\setenv PGDATABASE :DBNAME
+      \\setenv PGSERVICE
+      \\setenv SENSORDB_DATABASE_URL
+      \\setenv DATABASE_URL
+
+      -- runway on public.sensors_sensorreading
+      -- gaps on public.sensors_sensorreading
+      \\set sensordb_failed \`sensordb partitions ensure --until 2030-01-01 --from 2029-12-01 </dev/null >&2 && echo 0 || echo 1\`
+      \\if :sensordb_failed
+      do 'begin raise exception ''The command failed: what follows it was not done.''; end';
+      \\endif
+
+      -- statistics on public."a\\u000a\\! touch fooled\\u000a""b"
+      set lock_timeout to 0;
+      create index concurrently odd_a on public."a
+      \\! touch fooled
+      ""b" (a);
+
+      -- statistics on public."a\\u000a\\! touch fooled\\u000a""b"
+      drop index concurrently if exists public.no_such;
+
+      -- statistics on public."a\\u000a\\! touch fooled\\u000a""b"
+      analyze public."a
+      \\! touch fooled
+      ""b";
+      "
+    `);
+    const { exitCode, stderr, stdout } = await psql(scriptOf(findings));
+    expect([exitCode, stdout]).toEqual([0, expect.stringContaining('CREATE INDEX')]);
+    expect(stderr).toContain('sensors_sensorreading_2029_12');
+    expect(await leaves()).toEqual(['sensors_sensorreading_2029_12']);
+    const [row] = await database.sql`select indisvalid from pg_index where indexrelid = 'odd_a'::regclass`;
+    expect(row?.indisvalid).toBe(true);
+  });
+
+  it('stops where a command fails', async () => {
+    const script = scriptOf([
+      finding('runway', 'public.x', [
+        commandFix('partition', 'sensordb partitions ensure --months 0 --table no_such'),
+      ]),
+      finding('after', 'public.x', [sqlFix('analyze', 'create table public.after_it ()')]),
+    ]);
+    const { exitCode, stderr } = await psql(script);
+    expect([exitCode, stderr]).toEqual([3, expect.stringContaining('There is no table no_such')]);
+    expect(stderr).toContain('The command failed');
+    expect((await database.sql`select to_regclass('public.after_it') as t`)[0]?.t).toBeNull();
+  });
+
+  it('does nothing in another database', async () => {
+    const script = scriptOf(
+      [finding('a', 'b', [sqlFix('analyze', 'create table public.fooled ()')])],
+      "o'ther",
+    );
+    const { exitCode, stderr } = await psql(script);
+    expect([exitCode, stderr]).toEqual([3, expect.stringContaining("is for the database o'ther")]);
+    expect((await database.sql`select to_regclass('public.fooled') as t`)[0]?.t).toBeNull();
+  });
+
+  it('leaves to its reader what psql cannot run, and says so', async () => {
+    const script = scriptOf([
+      finding('a', 'public.`', [
+        commandFix(
+          'partition',
+          `sensordb partitions ensure --table ${shellWord('public."`touch fooled`\n\\! exit"')}`,
+        ),
+      ]),
+    ]);
+    expect(script).toContain('-- To be run by hand');
+    expect(await psql(script)).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+
+  it('of nothing runs nothing', async () => {
+    const script = scriptOf([finding('long_transactions', 'pid\n1', [])]);
+    expect(script.split('\n').every((line) => line === '' || line.startsWith('--'))).toBe(true);
+    expect(script).toContain('-- Not mended by it:\n--   warning: long_transactions on pid\\u000a1');
+  });
+});
