@@ -8,6 +8,7 @@ const EXAMPLES = `Examples:
   sensordb inspect partitions --table metrics.cpu    one area, one table
   sensordb inspect --only runway,default_rows        two checks
   sensordb inspect --format nagios                   a status line and exit codes as Nagios wants them
+  sensordb inspect --format html > report.html       a page with pictures, to read and to attach to a ticket
   sensordb inspect --explain index_unused            what a check means, its thresholds and where they come from
 `;
 
@@ -45,7 +46,7 @@ export function declareInspect(program: Command, invoke: Invoke): void {
     .option('--print-schema', 'print the JSON Schema of what --json prints instead of running anything')
     .option('--suppress <file>', 'leave out what this YAML file says, with reasons and dates')
     .option('--baseline <file>', 'only what is new since this output of inspect --json')
-    .option('--format <format>', 'table, json, nagios, prometheus, github or markdown')
+    .option('--format <format>', 'table, json, nagios, prometheus, github, markdown or html')
     .optionsGroup('Table:')
     .option('-t, --table <name>', 'one partitioned table only, as SQL spells it: [schema.]table');
   invoke<InspectOptions>(

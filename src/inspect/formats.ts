@@ -2,21 +2,25 @@ import { usageError } from '../cli/errors.ts';
 import type { ExitCode } from '../cli/exit-codes.ts';
 import type { OutputOptions } from '../cli/output.ts';
 import type { Style } from '../cli/style.ts';
+import { CHECKS } from './checks.ts';
 import { renderFixScript } from './fix-script.ts';
 import { renderGithub } from './formats/github.ts';
 import { renderMarkdown } from './formats/markdown.ts';
 import { nagiosExitCode, renderNagios } from './formats/nagios.ts';
 import { renderPrometheus } from './formats/prometheus.ts';
+import type { Pictured } from './html/pictured.ts';
 import { renderReport, renderTable } from './render.ts';
 import type { Report } from './report.ts';
 
 /** A form in which a report is shown. */
 interface Format {
-  readonly render: (style: Style, report: Report) => string | Promise<string>;
+  readonly render: (style: Style, report: Report, pictured: readonly Pictured[]) => string | Promise<string>;
   /** Where it has exit codes of its own. */
   readonly exitCode?: (report: Report) => ExitCode;
   /** It is for a program or a file: printed with `--quiet`, too. */
   readonly isDocument: boolean;
+  /** It shows pictures, whose figures are to be read first. */
+  readonly isPictured?: boolean;
 }
 
 /** What is shown where no format was asked for; JSON is made of the outcome's data, whatever it says here. */
@@ -28,6 +32,14 @@ const FORMATS: Readonly<Record<string, Format>> = {
   nagios: { render: (_style, report) => renderNagios(report), exitCode: nagiosExitCode, isDocument: true },
   prometheus: { render: (_style, report) => renderPrometheus(report), isDocument: true },
   github: { render: (_style, report) => renderGithub(report), isDocument: true },
+  html: {
+    render: async (_style, report, pictured) => {
+      const { renderPage } = await import('./html/page.ts');
+      return renderPage(report, pictured, CHECKS);
+    },
+    isDocument: true,
+    isPictured: true,
+  },
   markdown: { render: (_style, report) => renderMarkdown(report), isDocument: true },
 };
 

@@ -7,6 +7,7 @@ import { reading } from '../db/transaction.ts';
 import { CHECKS } from './checks.ts';
 import { explainOutcome } from './explain.ts';
 import { chooseFormat } from './formats.ts';
+import { readPictured } from './html/pictured.ts';
 import { judge } from './judge.ts';
 import { inOrder } from './order.ts';
 import { type Report, reportData } from './report.ts';
@@ -31,6 +32,7 @@ export async function inspectCommand(
       wanted === undefined ? null : await reading(session, () => readPartitionedTable(session, wanted));
     const now = context.now();
     const inspected = await inspect(session, { ...settings, table, now });
+    const pictured = format.isPictured === true ? await readPictured(inspected.base) : [];
     const { warnings: more, ...judged } = judge(inspected, settings, table, now);
     const report: Report = {
       database: session.server.database,
@@ -51,7 +53,7 @@ export async function inspectCommand(
       warnings: [...warnings, ...more],
       error: null,
       isDocument: format.isDocument,
-      render: (style) => format.render(style, report),
+      render: (style) => format.render(style, report, pictured),
     };
   });
 }

@@ -3,7 +3,7 @@ import { quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { inTransaction, reading } from '../db/transaction.ts';
-import { type Capabilities, readCapabilities } from './capabilities.ts';
+import { readCapabilities } from './capabilities.ts';
 import type { Check, Finding, Found, Look } from './check.ts';
 import { LOCKED, type LockedTable, readLocked } from './locked.ts';
 import type { Scene } from './scene.ts';
@@ -31,7 +31,8 @@ export interface Inspected {
   /** Looked, at all there is, and found nothing. */
   readonly passed: readonly string[];
   readonly notYet: readonly NotYet[];
-  readonly capabilities: Capabilities;
+  /** What the checks worked with, for whoever looks further. */
+  readonly base: Omit<Scene, 'locked'>;
 }
 
 /** No look waits longer than this for a lock that came up since the locked tables were listed, in milliseconds. */
@@ -65,7 +66,7 @@ export async function inspect(session: Session, inspection: Inspection): Promise
     notYet: looks.flatMap(({ check, look }) =>
       look.ripeAt === undefined ? [] : [{ check: check.name, ripeAt: look.ripeAt }],
     ),
-    capabilities,
+    base,
   };
 }
 

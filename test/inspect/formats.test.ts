@@ -44,7 +44,7 @@ const STYLE: Style = {
 };
 
 const shown = async (format: string, shownReport: Report) =>
-  await chooseFormat({ format }).render(STYLE, shownReport);
+  await chooseFormat({ format }).render(STYLE, shownReport, []);
 
 describe('nagios', () => {
   const exitCode = (severities: readonly Finding['severity'][], failOn?: Report['failOn']) =>

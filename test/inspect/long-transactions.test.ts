@@ -18,15 +18,13 @@ describe('long_transactions', () => {
   });
   afterAll(() => database.drop());
 
-  const inspectAtOnce = (url = database.url) => inspectOnly({ url }, 'long_transactions', { config: AT_ONCE });
+  const inspectAtOnce = (url = database.url) =>
+    inspectOnly({ url }, 'long_transactions', { config: AT_ONCE });
 
   async function forgotten() {
-    const session = await database.connect().reserve();
+    const session = database.connect();
     await session.unsafe('begin; select 1');
-    open.push(async () => {
-      await session.unsafe('rollback').catch(() => {});
-      session.release();
-    });
+    open.push(() => session.end({ timeout: 1 }));
     const [{ pid } = { pid: 0 }] = await session<{ pid: number }[]>`select pg_backend_pid() as pid`;
     return pid;
   }
@@ -57,18 +55,17 @@ describe('long_transactions', () => {
 
   it('is unknown to a role that may not see the sessions of others', async () => {
     const role = await createRole(database);
-    const session = await database.connect().reserve();
+    const session = database.connect();
     await session.unsafe('begin isolation level repeatable read; select 1');
-    open.push(async () => {
-      await session.unsafe('rollback');
-      session.release();
-    });
+    open.push(() => session.end({ timeout: 1 }));
     const { findings } = await inspectAtOnce(role.url);
     expect(findings).toEqual([
       expect.objectContaining({ severity: 'unknown', message: expect.stringContaining('pg_read_all_stats') }),
     ]);
     await applyFixes(database, findings);
-    expect((await inspectAtOnce(role.url)).findings).toEqual([expect.objectContaining({ severity: 'warning' })]);
+    expect((await inspectAtOnce(role.url)).findings).toEqual([
+      expect.objectContaining({ severity: 'warning' }),
+    ]);
     await dropRoles(database.sql, [role]);
   });
 });

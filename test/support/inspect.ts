@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type CliOptions, runCli } from './cli.ts';
+import { createFolder } from './folder.ts';
 import { schemaErrors } from './inspect-schema.ts';
 import type { TestDatabase } from './server.ts';
 import { until } from './until.ts';
@@ -36,13 +37,20 @@ export async function inspect(
   return { exitCode: result.exitCode, findings: data.findings, passed: data.passed, notYet: data.notYet };
 }
 
-/** Runs one check alone. */
+/** Runs one check alone; `config` is the text of a config file. */
 export async function inspectOnly(
   database: Pick<TestDatabase, 'url'>,
   check: string,
-  options: Omit<CliOptions, 'url'> = {},
+  { config, ...options }: Omit<CliOptions, 'url'> & { readonly config?: string } = {},
 ): Promise<Inspection> {
-  return await inspect(database, ['--only', check], options);
+  const words = ['--only', check];
+  if (config === undefined) return await inspect(database, words, options);
+  const folder = createFolder();
+  try {
+    return await inspect(database, [...words, '--config', folder.write('sensordb.yaml', config)], options);
+  } finally {
+    folder.remove();
+  }
 }
 
 /** Executes the fixes of findings as they were printed: SQL as a client would send it, commands of sensordb by their words. */

@@ -1,4 +1,3 @@
-import type { StatusView } from '../../aggregates/status-view.ts';
 import { formatInstant, fromDate } from '../../time/instant.ts';
 import { type Check, type Finding, SEVERITIES, type Severity } from '../check.ts';
 import type { Report } from '../report.ts';
@@ -7,17 +6,10 @@ import { drawFigure } from './figure.ts';
 import { drawIndexUse } from './index-use.ts';
 import { drawLag } from './lag.ts';
 import { html, type Markup } from './markup.ts';
-import type { PicturedTable } from './pictures.ts';
+import type { Pictured } from './pictured.ts';
 import { drawSizes } from './sizes.ts';
 import { SCRIPT, STYLE } from './style.ts';
 import { drawTimeline } from './timeline.ts';
-
-/** A table with its pictures. */
-export interface Pictured {
-  readonly table: PicturedTable;
-  /** Null: no aggregates are kept of it. */
-  readonly lag: StatusView | null;
-}
 
 const NAMES: Readonly<Record<Severity, string>> = {
   critical: 'critical',

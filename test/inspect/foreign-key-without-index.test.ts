@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { applyFixes, inspectOnly } from '../support/inspect.ts';
+import { runMigrations } from '../support/migrations.ts';
+import { createRole, dropRoles } from '../support/roles.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+const CHECK = 'foreign_key_without_index';
+const REFERENCED =
+  'create table d (a int, b int, unique (a, b), unique (a)); insert into d select n, n from generate_series(1, 20) n;';
+
+const PARTITIONED = `${REFERENCED}
+  create table r (id bigint, a int references d (a) on delete cascade, at timestamptz not null) partition by range (at);
+  create table r_1 partition of r for values from ('2026-01-01') to ('2026-02-01');
+  create table r_2 partition of r for values from ('2026-02-01') to ('2026-03-01');
+  insert into r select n, 1 + n % 20, '2026-01-15' from generate_series(1, 12000) n;
+  vacuum analyze`;
+
+const PLAIN = `${REFERENCED}
+  create table t (id bigint, a int, b int, foreign key (a, b) references d (a, b));
+  insert into t select n, 1 + n % 20, 1 + n % 20 from generate_series(1, 12000) n;`;
+
+describe(CHECK, () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase();
+  });
+  afterEach(() => database.drop());
+
+  // VACUUM runs in no transaction, and several statements sent together are one.
+  const make = async (text: string) => {
+    for (const statement of text.split(';')) await database.sql.unsafe(statement);
+  };
+
+  it('finds one of a partitioned table, once, and its fix builds the index on every partition', async () => {
+    await make(PARTITIONED);
+    const role = await createRole(database);
+    expect((await inspectOnly({ url: role.url }, CHECK)).findings).toHaveLength(1);
+    await dropRoles(database.sql, [role]);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        severity: 'warning',
+        object: 'public.r',
+        evidence: expect.objectContaining({ partitionsWithoutIndex: 2 }),
+      }),
+    ]);
+    await applyFixes(database, findings);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    expect(await database.sql`select from pg_index where not indisvalid`).toHaveLength(0);
+  });
+
+  it('finds one that a single partition lacks', async () => {
+    await make(`${PARTITIONED}; create index on r_1 (a)`);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toEqual([
+      expect.objectContaining({ evidence: expect.objectContaining({ partitionsWithoutIndex: 1 }) }),
+    ]);
+  });
+
+  it.each([
+    ['no index', ''],
+    ['a partial one', 'create index on t (a, b) where a > 3'],
+    ['one that begins with another column', 'create index on t (id, a, b)'],
+    ['one of the first column alone', 'create index on t (a)'],
+  ])('finds one of a plain table with %s, and its fix builds one', async (_what, index) => {
+    await make(`${PLAIN} ${index}; analyze`);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toEqual([expect.objectContaining({ severity: 'warning', object: 'public.t' })]);
+    await applyFixes(database, findings);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it.each([
+    ['in another order, with more behind', 'create index on t (b, a, id)'],
+    ['that is unique', 'create unique index on t (a, b, id)'],
+  ])('passes over a key with an index %s', async (_what, index) => {
+    await make(`${PLAIN} ${index}; analyze`);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it('passes over tables of few rows, and over the tables that sensordb makes', async () => {
+    await runMigrations(database.sql, 'public');
+    await make(
+      `${REFERENCED} create table few (a int references d (a)); insert into few select 1 from generate_series(1, 100); analyze`,
+    );
+    const config = `inspect: { thresholds: { ${CHECK}: { rows: 0 } } }`;
+    const { findings } = await inspectOnly(database, CHECK, { config });
+    expect(findings.map(({ object }) => object)).toEqual(['public.few']);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+});

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { applyFixes, inspectOnly } from '../support/inspect.ts';
+import { createRole, dropRoles } from '../support/roles.ts';
+import { createDatabase, type RunningServer, startServer, type TestDatabase } from '../support/server.ts';
+
+const CHECK = 'query_pruning';
+
+describe(CHECK, () => {
+  let server: RunningServer;
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    server = await startServer({
+      settings: { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track_utility': 'off' },
+    });
+    database = await createDatabase({ server: server.url });
+    await database.sql.unsafe(`
+      create schema app;
+      create table app."Readings" (id bigint, "timestamp" timestamptz not null, value float8) partition by range ("timestamp");
+      do $$ begin for n in 0..11 loop
+        execute format('create table app.r_%s partition of app."Readings" for values from (%L) to (%L)', n,
+                       timestamptz '2026-01-01+00' + make_interval(months => n), timestamptz '2026-01-01+00' + make_interval(months => n + 1));
+      end loop; end $$;
+      alter database ${database.name} set search_path to app`);
+  });
+  afterAll(async () => {
+    await database.drop();
+    await server.stop();
+  });
+
+  const withQueries = (...queries: readonly string[]) => ({
+    config: `inspect: { queries: ${JSON.stringify(queries)} }`,
+  });
+
+  it.each([
+    [
+      'a literal range',
+      `select * from "Readings" where timestamp >= '2026-03-01' and timestamp < '2026-03-02'`,
+    ],
+    ['now()', `select * from "Readings" where timestamp >= now() - interval '1 day' and timestamp < now()`],
+    ['parameters', 'select avg(value) from "Readings" where timestamp >= $1 and timestamp < $2'],
+    ['an UPDATE by the key', 'update "Readings" set value = $1 where id = $2 and timestamp = $3'],
+    ['another table', 'select * from pg_catalog.pg_class where relname = $1'],
+  ])('passes a query that prunes by %s', async (_what, query) => {
+    expect(await inspectOnly(database, CHECK, withQueries(query))).toMatchObject({
+      findings: [],
+      passed: [CHECK],
+    });
+  });
+
+  it.each([
+    ['no condition', 'select count(*) from "Readings"'],
+    ['a condition on the date', `select * from "Readings" where timestamp::date = '2026-03-01'`],
+    ['a condition on date_trunc', `select * from "Readings" where date_trunc('day', timestamp) = $1`],
+    ['another column', 'delete from "Readings" where id = $1'],
+  ])('finds a query that reads all for %s', async (_what, query) => {
+    const { exitCode, findings } = await inspectOnly(database, CHECK, withQueries(query));
+    expect(exitCode).toBe(3);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        severity: 'warning',
+        object: 'app."Readings"',
+        evidence: expect.objectContaining({ partitionsRead: 12, partitions: 12, from: 'config' }),
+      }),
+    ]);
+  });
+
+  it.each([
+    ['no SQL', 'selectt 1'],
+    ['two statements', 'select 1 from "Readings"; drop table "Readings"'],
+    ['of a table that is not there', 'select * from nowhere'],
+  ])('says that what is %s could not be seen', async (_what, query) => {
+    const { findings, passed } = await inspectOnly(database, CHECK, withQueries(query));
+    expect(passed).toEqual([]);
+    expect(findings).toEqual([expect.objectContaining({ severity: 'unknown' })]);
+    expect(await database.sql`select to_regclass('app."Readings"') is not null as there`).toEqual([
+      { there: true },
+    ]);
+  });
+
+  it('leaves nothing prepared behind, and reads no row', async () => {
+    await inspectOnly(
+      database,
+      CHECK,
+      withQueries('select 1 / value from "Readings"', 'select count(*) from "Readings"'),
+    );
+    const [row] =
+      await database.sql`select sum(seq_scan)::int as scans from pg_stat_user_tables where schemaname = 'app'`;
+    expect(row).toEqual({ scans: 0 });
+  });
+
+  it('finds what pg_stat_statements has seen', async () => {
+    await database.sql.unsafe('create extension pg_stat_statements schema public');
+    await database.sql.unsafe(`select count(*) from app."Readings" where value > 5`);
+    await database.sql.unsafe(
+      `select count(*) from app."Readings" where timestamp > '2026-11-01' and value > 5`,
+    );
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        object: 'app."Readings"',
+        message: expect.stringContaining('value > $1'),
+        evidence: expect.objectContaining({ from: 'pg_stat_statements' }),
+      }),
+    ]);
+    await database.sql.unsafe('drop extension pg_stat_statements');
+  });
+
+  it('is unknown to a role that may not read the table', async () => {
+    const role = await createRole(database);
+    await database.sql.unsafe(`grant usage on schema app to ${role.name}`);
+    const { findings } = await inspectOnly(
+      { url: role.url },
+      CHECK,
+      withQueries('select count(*) from "Readings"'),
+    );
+    expect(findings).toEqual([
+      expect.objectContaining({ severity: 'unknown', message: expect.stringContaining('permission denied') }),
+    ]);
+    await dropRoles(database.sql, [role]);
+  });
+
+  it('finds that pruning is switched off, and its fix switches it on', async () => {
+    await database.sql.unsafe(`alter database ${database.name} set enable_partition_pruning to off`);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toEqual([expect.objectContaining({ severity: 'critical', object: database.name })]);
+    await applyFixes(database, findings);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+});
