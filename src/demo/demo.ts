@@ -85,6 +85,7 @@ async function walk(
   });
   await aggregate(go);
   await retire(go);
+  await inspect(stage, conninfo, go);
   await go({ text: 'And for CI: is every migration applied?', argv: ['migrate', 'status', '--check'] });
   return report;
 }
@@ -130,6 +131,26 @@ async function retire(go: (stop: Stop) => Promise<void>): Promise<void> {
   await go({
     text: 'Has any leaf drifted from its parent: owner, grants, indexes, triggers, row security?',
     argv: ['partitions', 'repair', '--check'],
+  });
+}
+
+/** What autovacuum leaves out, and then whether anything is unhealthy. */
+async function inspect(stage: Stage, conninfo: Conninfo, go: (stop: Stop) => Promise<void>): Promise<void> {
+  const { context, style } = stage;
+  const { chalk } = style;
+  const statement = 'analyze sensors_sensorreading';
+  const text =
+    'Autovacuum gathers statistics of every leaf, and never of the table as a whole: that is somebody’s to do.';
+  await write(context.stdout, `\n${text}\n${chalk.green(chalk.bold('=>'))} ${chalk.bold(statement)}\n`);
+  const open = await openSql(conninfo, { signal: context.signal });
+  try {
+    await open.run(statement, [], { signal: context.signal });
+  } finally {
+    await open.close();
+  }
+  await go({
+    text: 'Is anything unhealthy: indexes, partitions, tables, aggregates? It would exit 3, and print what mends it.',
+    argv: ['inspect'],
   });
 }
 

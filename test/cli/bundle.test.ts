@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { spawnCli } from '../support/cli.ts';
+import { createFolder } from '../support/folder.ts';
 import { liveDatabase } from '../support/live.ts';
 import { createRole, dropRoles } from '../support/roles.ts';
 import type { TestDatabase } from '../support/server.ts';
@@ -47,5 +48,16 @@ describe('the bundle tells errors of the server apart', () => {
     expect([exitCode, json().data.defaultRows]).toEqual([0, null]);
     expect(json().warnings).toEqual([expect.objectContaining({ code: 'default_not_counted' })]);
     await dropRoles(database.sql, [role]);
+  });
+});
+
+it('reads a config file', async () => {
+  const folder = createFolder({ 'sensordb.yaml': 'inspect:\n  skip: [no_such_check]\n' });
+  const run = spawnCli(['inspect', '--config', `${folder.path}/sensordb.yaml`], { url: database.url });
+  const { exitCode, stderr } = await run.ended;
+  folder.remove();
+  expect({ exitCode, stderr }).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('"no_such_check" is not a check'),
   });
 });

@@ -59,6 +59,7 @@ test('shows each command before it runs it', () => {
     'partitions drop --older-than 11mo --keep-for 7d --yes',
     'partitions drop --older-than 11mo --yes',
     'partitions repair --check',
+    'inspect',
     'migrate status --check',
   ]);
 });
