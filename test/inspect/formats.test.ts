@@ -243,6 +243,6 @@ describe('inspect --format', () => {
   it('that is not there is a usage error that lists those that are', async () => {
     const { exitCode, stderr } = await run(['--format', 'xml'], healthy.url);
     expect(exitCode).toBe(2);
-    expect(stderr).toContain('table, json, nagios, prometheus, github, markdown');
+    expect(stderr).toContain('table, json, nagios, prometheus, github, markdown, html');
   });
 });
