@@ -18,8 +18,8 @@ that cancel each other out are no mismatch; value_sxx by tolerance × √(value_
 from count and sum by the database. Where sums may overflow, NaN is as right as any number.
 
 Hours that changed since they were counted, that are pending or not over yet, are not compared but told as unchecked; so
-are those whose raw rows went with a leaf. It reads only, works on a standby, and takes no lock but ACCESS SHARE, on what it
-reads and while it reads it.
+are those whose raw rows went with a leaf. It writes nothing but its line in the run log, by which inspect knows of it, and not even
+that on a standby or for a role that may only read; and takes no lock but ACCESS SHARE, on what it reads and while it reads it.
 
 Exit 3 when there are mismatches: sensordb aggregates backfill --recount --from … --to … mends them. All are counted; a
 terminal is shown the first 20, --json and a pipe the first 10,000. Exit 5 when a leaf was locked and could not be read.

@@ -27,6 +27,8 @@ export async function noteVerification(
   }: { readonly context: Context; readonly options: VerifyOptions; readonly startedAt: Date },
   { exitCode, result }: { readonly exitCode: ExitCode; readonly result: Verification },
 ): Promise<void> {
+  // A transaction of ours that writes would be one in spite of default_transaction_read_only.
+  if (session.server.readOnly || session.server.inRecovery) return;
   const { schema, name } = source.table;
   const { table, from, to, sample, seed } = options;
   const start = {

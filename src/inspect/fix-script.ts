@@ -26,7 +26,7 @@ export function renderFixScript(report: Report): string {
 }
 
 function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[]): string {
-  const left = findings.filter((finding) => finding.fixes.length === 0);
+  const left = findings.filter(({ severity, fixes: own }) => severity === 'unknown' || own.length === 0);
   const count = fixes.length === 1 ? '1 fix' : `${fixes.length} fixes`;
   const lines = [
     `sensordb inspect on ${printable(database)}, ${formatInstant(fromDate(now))}: ${fixes.length === 0 ? 'nothing to run' : count}.`,

@@ -32,6 +32,7 @@ const FORMATS: Readonly<Record<string, Format>> = {
   nagios: { render: (_style, report) => renderNagios(report), exitCode: nagiosExitCode, isDocument: true },
   prometheus: { render: (_style, report) => renderPrometheus(report), isDocument: true },
   github: { render: (_style, report) => renderGithub(report), isDocument: true },
+  markdown: { render: (_style, report) => renderMarkdown(report), isDocument: true },
   html: {
     render: async (_style, report, pictured) => {
       const { renderPage } = await import('./html/page.ts');
@@ -40,7 +41,6 @@ const FORMATS: Readonly<Record<string, Format>> = {
     isDocument: true,
     isPictured: true,
   },
-  markdown: { render: (_style, report) => renderMarkdown(report), isDocument: true },
 };
 
 const FIX_SCRIPT: Format = { render: (_style, report) => renderFixScript(report), isDocument: true };

@@ -60,7 +60,9 @@ const INDENT = ' '.repeat(10);
 function findingText(style: Style, { severity, check, object, message, fixes }: Finding): string {
   const { chalk } = style;
   const head = `${paint(style, severity)(severity.padEnd(8))}  ${chalk.bold(printable(object))}  ${chalk.dim(check)}\n`;
-  const told = wrap(printable(message), style.columns - INDENT.length).map((line) => `${INDENT}${line}\n`);
+  const told = wrap(printable(message), Math.min(style.columns, 120) - INDENT.length).map(
+    (line) => `${INDENT}${line}\n`,
+  );
   // Never wrapped: they are there to be copied.
   const fix = fixes.flatMap(({ text }) =>
     printableLines(text)

@@ -66,10 +66,13 @@ export interface OrderedFix {
   readonly findings: readonly Finding[];
 }
 
-/** Puts the fixes of all findings into a safe order, each once. */
+/**
+ * Puts the fixes of all findings into a safe order, each once; those of what is unknown are left out. They mend nothing, but would
+ * let the role see more, which is for somebody else to run.
+ */
 export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[] {
   const byText = new Map<string, { readonly fix: Fix; readonly findings: Finding[] }>();
-  for (const finding of findings) {
+  for (const finding of findings.filter(({ severity }) => severity !== 'unknown')) {
     for (const fix of finding.fixes) {
       const same = byText.get(fix.text);
       if (same === undefined) byText.set(fix.text, { fix, findings: [finding] });

@@ -204,7 +204,29 @@ describe('while others are at work', () => {
     await other.unsafe('rollback');
   });
 
-  it('it leaves no trace, and runs in a session that may only read', async () => {
+  it('it leaves a line in the run log alone, which says what it came to', async () => {
+    await database.sql.unsafe(
+      "update sensors_sensoraggregate set reading_count = 9 where device_id = 1 and hour = '2026-03-02 05:00+00'",
+    );
+    expect(await verify(database, ['--from', '2026-03-02'])).toMatchObject({ exitCode: 3, changed: false });
+    const [line] =
+      await database.sql`select command, arguments, finished_at is not null as finished, exit_code, changed, result
+      from sensordb.run_log order by id desc limit 1`;
+    expect(line).toEqual({
+      command: 'aggregates verify',
+      arguments: { table: 'sensors_sensorreading', from: '2026-03-02' },
+      finished: true,
+      exit_code: 3,
+      changed: false,
+      result: {
+        checkedHours: expect.any(Number),
+        mismatchCount: 1,
+        wrong: [{ from: '2026-03-02T05:00:00Z', to: '2026-03-02T06:00:00Z' }],
+      },
+    });
+  });
+
+  it('it leaves no trace in a session that may only read, and runs there', async () => {
     const before = await database.sql`select count(*) from sensordb.run_log`;
     await database.sql.unsafe(`alter database ${database.name} set default_transaction_read_only to on`);
     expect(await verify(database)).toMatchObject({ exitCode: 0, changed: false });

@@ -158,6 +158,29 @@ describe('markdown', () => {
   });
 });
 
+describe('html', () => {
+  it('lists apart what is suppressed, known and resolved', async () => {
+    const by = {
+      check: 'index_unused',
+      object: '*',
+      reason: 'a < b',
+      until: '2026-12-31',
+      place: 'known.yaml:1',
+    };
+    const page = await chooseFormat({ format: 'html' }).render(
+      STYLE,
+      {
+        ...report([]),
+        suppressed: [{ finding: finding('warning', 'public.s'), by }],
+        baseline: { known: [finding('warning', 'public.k')], resolved: [finding('warning', 'public.r')] },
+      },
+      [],
+    );
+    expect(page).toContain('<li>index_unused public.s, until 2026-12-31: a &lt; b</li>');
+    expect(page).toMatch(/Known before.*index_unused public\.k.*Resolved since.*index_unused public\.r/s);
+  });
+});
+
 describe('inspect --format', () => {
   let healthy: TestDatabase;
   let faulty: TestDatabase;
@@ -191,6 +214,7 @@ describe('inspect --format', () => {
     ['prometheus', 0, 3],
     ['github', 0, 3],
     ['markdown', 0, 3],
+    ['html', 0, 3],
     ['table', 0, 3],
   ])('%s exits %i and %i', async (format, good, bad) => {
     for (const [{ url }, code] of [
@@ -208,6 +232,7 @@ describe('inspect --format', () => {
     ['prometheus', 4, /^sensordb_inspect_up 0$/m],
     ['github', 4, /^::error title=sensordb inspect failed::/],
     ['markdown', 4, /^### sensordb inspect failed\n/],
+    ['html', 4, /^<!doctype html>.*<h1>sensordb inspect failed<\/h1>/s],
   ])('%s says on stdout that there is no connection, and exits %i', async (format, code, text) => {
     for (const words of [
       ['--format', format],
@@ -227,7 +252,7 @@ describe('inspect --format', () => {
     }
   });
 
-  it.each(['nagios', 'prometheus', 'github', 'markdown'])(
+  it.each(['nagios', 'prometheus', 'github', 'markdown', 'html'])(
     '%s is printed with --quiet, too',
     async (format) => {
       const { exitCode, stdout } = await run(['--format', format, '--quiet'], healthy.url);
@@ -243,6 +268,6 @@ describe('inspect --format', () => {
   it('that is not there is a usage error that lists those that are', async () => {
     const { exitCode, stderr } = await run(['--format', 'xml'], healthy.url);
     expect(exitCode).toBe(2);
-    expect(stderr).toContain('table, json, nagios, prometheus, github, markdown');
+    expect(stderr).toContain('table, json, nagios, prometheus, github, markdown, html');
   });
 });

@@ -68,4 +68,28 @@ describe('long_transactions', () => {
     ]);
     await dropRoles(database.sql, [role]);
   });
+
+  it('ends no session that is at another transaction by then', async () => {
+    const session = database.connect();
+    open.push(() => session.end({ timeout: 1 }));
+    await session.unsafe('begin; select 1');
+    const { findings } = await inspectAtOnce();
+    await session.unsafe('commit; begin; select 1');
+    await applyFixes(database, findings);
+    expect(await session.unsafe('select 1 as still_there')).toEqual([{ still_there: 1 }]);
+  });
+
+  it('is unknown where a session that is hidden has nothing but locks', async () => {
+    await database.sql`create table locked ()`;
+    const role = await createRole(database);
+    const session = database.connect();
+    open.push(() => session.end({ timeout: 1 }));
+    await session.unsafe('begin; select from locked');
+    expect((await inspectAtOnce(role.url)).findings).toEqual([
+      expect.objectContaining({ severity: 'unknown', evidence: expect.objectContaining({ hidden: 1 }) }),
+    ]);
+    await session.unsafe('commit');
+    expect((await inspectAtOnce(role.url)).findings).toEqual([]);
+    await dropRoles(database.sql, [role]);
+  });
 });

@@ -103,6 +103,20 @@ describe(CHECK, () => {
         evidence: expect.objectContaining({ from: 'pg_stat_statements' }),
       }),
     ]);
+    const role = await createRole(database);
+    await database.sql.unsafe(`grant usage on schema app to ${role.name};
+      grant select on all tables in schema app to ${role.name}`);
+    const hidden = await inspectOnly({ url: role.url }, CHECK);
+    expect([hidden.exitCode, hidden.passed, hidden.findings.map(({ severity }) => severity)]).toEqual([
+      3,
+      [],
+      ['unknown'],
+    ]);
+    await database.sql.unsafe(`grant pg_read_all_stats to ${role.name}`);
+    expect((await inspectOnly({ url: role.url }, CHECK)).findings).toEqual([
+      expect.objectContaining({ severity: 'warning', object: 'app."Readings"' }),
+    ]);
+    await dropRoles(database.sql, [role]);
     await database.sql.unsafe('drop extension pg_stat_statements');
   });
 

@@ -6,9 +6,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/inspect/check.ts';
 import { commandFix, type Fix, shellWord, sqlFix } from '../../src/inspect/fix.ts';
 import { renderFixScript } from '../../src/inspect/fix-script.ts';
-import { EXECUTABLE } from '../support/cli.ts';
+import { aggregatedDatabase, verify } from '../support/aggregates.ts';
+import { EXECUTABLE, runCli } from '../support/cli.ts';
 import { createFolder, type Folder } from '../support/folder.ts';
+import { halfDetach } from '../support/inspect.ts';
 import { runMigrations } from '../support/migrations.ts';
+import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
 let database: TestDatabase;
@@ -178,5 +181,91 @@ describe('a script of fixes', () => {
     const script = scriptOf([finding('long_transactions', 'pid\n1', [])]);
     expect(script.split('\n').every((line) => line === '' || line.startsWith('--'))).toBe(true);
     expect(script).toContain('-- Not mended by it:\n--   warning: long_transactions on pid\\u000a1');
+  });
+});
+
+describe('inspect --fix-script', () => {
+  const CHECKS = [
+    'detach_pending',
+    'prepared_transactions',
+    'foreign_key_without_index',
+    'aggregates_trigger',
+    'aggregates_unverified',
+  ];
+  let faulty: TestDatabase;
+  beforeAll(async () => {
+    faulty = await aggregatedDatabase();
+    folder.write(
+      'now.yaml',
+      `inspect:
+  thresholds:
+    prepared_transactions: { warning_minutes: 0 }
+`,
+    );
+    await faulty.sql`update sensors_sensoraggregate set value_max = 4711
+      where device_id = 1 and hour = '2026-03-02 10:00+00'`;
+    expect((await verify(faulty)).exitCode).toBe(3);
+    await faulty.sql.unsafe(`
+      create table "Odd ""one"" \`x" (id bigint, at timestamptz not null) partition by range (at);
+      create table odd_1 partition of "Odd ""one"" \`x" for values from ('2026-01-01') to ('2026-02-01');
+      create table site (id bigint primary key);
+      create table meter (id bigint primary key, site_id bigint references site);
+      insert into site select generate_series(1, 12000);
+      insert into meter select n, n from generate_series(1, 12000) n;
+      analyze site, meter;
+      alter table sensors_sensorreading_2026_03 disable trigger sensordb_change_insert;
+      drop trigger sensordb_change_delete on sensors_sensorreading`);
+    await halfDetach(faulty, '"Odd ""one"" `x"', 'odd_1');
+    await faulty.connect().unsafe(`begin; insert into site values (0); prepare transaction 'it''s \\ left'`);
+  });
+  afterAll(async () => {
+    // One that a failed test left would keep the database from being dropped.
+    for (const {
+      gid,
+    } of await faulty.sql`select gid from pg_prepared_xacts where database = current_database()`) {
+      await faulty.sql.unsafe(`rollback prepared '${gid.replaceAll("'", "''")}'`);
+    }
+    await faulty.drop();
+  });
+
+  const run = (words: readonly string[]) =>
+    runCli(['inspect', '--only', CHECKS.join(), '--config', join(folder.path, 'now.yaml'), ...words], {
+      url: faulty.url,
+    });
+  const checksFound = async () => {
+    const { data } = (await run(['--json'])).json();
+    return [...new Set<string>(data.findings.map(({ check }: { check: string }) => check))].sort();
+  };
+
+  it('prints what leaves a database with several faults clean', async () => {
+    expect(await checksFound()).toEqual([...CHECKS].sort());
+    const script = await run(['--fix-script']);
+    expect(script).toMatchObject({ exitCode: 3, stderr: '' });
+    const { exitCode, stderr } = await psql(script.stdout, faulty.url);
+    expect([exitCode, stderr]).toEqual([0, expect.not.stringMatching(/error/i)]);
+    expect(await checksFound()).toEqual([]);
+    const nothing = await run(['--fix-script', '--quiet']);
+    expect([nothing.exitCode, nothing.stdout]).toEqual([0, expect.stringContaining('nothing to run')]);
+  });
+
+  it('leaves out what would only let the role see more', async () => {
+    const role = await createRole(faulty);
+    const other = faulty.connect();
+    await other.unsafe('begin; select from site');
+    const { stdout } = await runCli(['inspect', '--only', 'long_transactions', '--fix-script'], {
+      url: role.url,
+    });
+    expect(stdout).toContain('--   unknown: long_transactions on ');
+    expect(stdout).not.toMatch(/^grant/m);
+    await other.unsafe('rollback');
+    await dropRoles(faulty.sql, [role]);
+  });
+
+  it('contradicts --json and --format', async () => {
+    for (const words of [['--json'], ['--format', 'nagios']]) {
+      expect(
+        (await run(['--fix-script', ...words])).stderr + (await run(['--fix-script', ...words])).stdout,
+      ).toContain('contradict each other');
+    }
   });
 });

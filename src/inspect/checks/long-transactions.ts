@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { describeHolder } from '../../db/blockers.ts';
-import { quoteIdentifier } from '../../db/quote.ts';
+import { quoteIdentifier, quoteLiteral } from '../../db/quote.ts';
 import type { Check, Found } from '../check.ts';
-import { sqlFix } from '../fix.ts';
+import { type Fix, sqlFix } from '../fix.ts';
 import type { Scene } from '../scene.ts';
 
 interface Row {
@@ -13,6 +13,8 @@ interface Row {
   readonly query: string | null;
   /** Null: the role may not see it. */
   readonly ageSeconds: number | null;
+  /** When it began, as PostgreSQL prints it. */
+  readonly startedAt: string | null;
 }
 
 /** Finds transactions that have been open for long. */
@@ -64,14 +66,16 @@ is reported earlier. A long backup (pg_dump) is reported, too: it holds back as 
 };
 
 async function read({ session }: Scene): Promise<readonly Row[]> {
-  // Who sees no more sees backend_xid and backend_xmin all the same: whoever has one is in a transaction (14 to 18).
+  // Who sees no more sees backend_xid and backend_xmin all the same, and the locks of everybody: whoever has one is in a transaction
+  // (14 to 18). Autovacuum has a snapshot, too, and no user.
   const { rows } = await sql<Row>`
     select a.pid, a.usename::text as "user", nullif(a.application_name, '') as application, a.state, a.query,
-           extract(epoch from clock_timestamp() - a.xact_start)::float8 as "ageSeconds"
+           extract(epoch from clock_timestamp() - a.xact_start)::float8 as "ageSeconds", a.xact_start::text as "startedAt"
       from pg_stat_activity a
      where a.datname = current_database() and a.pid <> pg_backend_pid()
-       and (a.backend_type = 'client backend' or a.backend_type is null)
-       and (a.xact_start is not null or a.backend_xid is not null or a.backend_xmin is not null)
+       and (a.backend_type = 'client backend' or a.backend_type is null and a.usesysid is not null)
+       and (a.xact_start is not null or a.backend_xid is not null or a.backend_xmin is not null
+            or a.backend_type is null and exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'relation'))
      order by a.xact_start nulls last, a.pid`.execute(session.db);
   return rows;
 }
@@ -91,8 +95,17 @@ function found(scene: Scene, long: readonly Row[]): Found {
       oldestSeconds: Math.round(oldest),
       pids: long.map(({ pid }) => String(pid)),
     },
-    fixes: long.map(({ pid }) => sqlFix('session', `select pg_terminate_backend(${pid})`)),
+    fixes: long.map(endOf),
   };
+}
+
+/** By the beginning of its transaction, too: by then the session may be at another one, or its pid another's. */
+function endOf({ pid, startedAt }: Row): Fix {
+  const began = quoteLiteral(startedAt ?? '');
+  return sqlFix(
+    'session',
+    `select pg_terminate_backend(a.pid) from pg_stat_activity a where a.pid = ${pid} and a.xact_start = ${began}`,
+  );
 }
 
 function unseen(scene: Scene, hidden: number): Found {

@@ -65,11 +65,9 @@ A query that would lock more than half of what the server has locks for is not p
     if (!settings.prunes) return { found: [switchedOff(scene)] };
     const tables = await readTables(scene, settings.locks);
     if (tables.length === 0) return { found: [] };
-    const queries = [
-      ...scene.queries.map((text) => ({ text, from: 'config' }) as const),
-      ...(await readStatements(scene, tables)),
-    ];
-    const found: Found[] = [];
+    const { statements, hidden } = await readStatements(scene, tables);
+    const queries = [...scene.queries.map((text) => ({ text, from: 'config' }) as const), ...statements];
+    const found: Found[] = hidden === 0 ? [] : [hiddenStatements(scene, hidden)];
     for (const query of queries) found.push(...(await judge(scene, tables, settings.locks, query)));
     return { found };
   },
@@ -122,29 +120,54 @@ async function readTables(scene: Scene, locks: number): Promise<readonly Table[]
   return rows;
 }
 
+interface Statements {
+  readonly statements: readonly Query[];
+  /** How many are of other roles, whose texts the role may not see. */
+  readonly hidden: number;
+}
+
 /** Lists the statements that took the most time, of those that name one of the tables. */
-async function readStatements(scene: Scene, tables: readonly Table[]): Promise<readonly Query[]> {
-  const { session, capabilities, threshold } = scene;
+async function readStatements(scene: Scene, tables: readonly Table[]): Promise<Statements> {
+  const { session, capabilities } = scene;
   const schema = capabilities.pgStatStatements;
-  if (schema === null) return [];
-  const names = tables.map(({ name }) => name.replaceAll(/[\\%_]/g, '\\$&'));
+  if (schema === null) return { statements: [], hidden: 0 };
+  await session.run('savepoint statements');
   try {
-    await session.run('savepoint statements');
-    const { rows } = await session.run<{ query: string }>(
-      `select s.query from ${schema}.pg_stat_statements s
-        where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
-          and s.query ~* '^\\s*(select|with|update|delete)\\M'
-          and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)
-        order by s.total_exec_time desc, s.queryid limit $2::int`,
-      [JSON.stringify(names), threshold('statements')],
-    );
-    return rows.map(({ query }) => ({ text: query, from: 'pg_stat_statements' }));
+    return await selectStatements(scene, schema, tables);
   } catch (thrown) {
     // It is installed, and not loaded by shared_preload_libraries (55000).
     if (sqlstateOf(thrown) !== SQLSTATE.objectNotInPrerequisiteState) throw thrown;
     await session.run('rollback to savepoint statements');
-    return [];
+    return { statements: [], hidden: 0 };
   }
+}
+
+async function selectStatements(
+  { session, threshold }: Scene,
+  schema: string,
+  tables: readonly Table[],
+): Promise<Statements> {
+  const names = tables.map(({ name }) => name.replaceAll(/[\\%_]/g, '\\$&'));
+  // Of a statement that the role may not see the queryid is null (14 to 18).
+  const { rows } = await session.run<{ query: string | null; hidden: number }>(
+    `with statement as materialized (
+       select s.query, s.queryid, s.total_exec_time from ${schema}.pg_stat_statements s
+        where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
+     )
+     (select s.query, 0 as hidden from statement s
+       where s.queryid is not null and s.query ~* '^\\s*(select|with|update|delete)\\M'
+         and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)
+       order by s.total_exec_time desc, s.queryid limit $2::int)
+     union all
+     select null, count(*)::int from statement s where s.queryid is null`,
+    [JSON.stringify(names), threshold('statements')],
+  );
+  return {
+    statements: rows.flatMap(({ query }) =>
+      query === null ? [] : [{ text: query, from: 'pg_stat_statements' as const }],
+    ),
+    hidden: rows.reduce((sum, { hidden }) => sum + hidden, 0),
+  };
 }
 
 async function judge(
@@ -255,6 +278,16 @@ function unknown({ session }: Scene, { text, from }: Query, why: string): Found 
     object: quoteIdentifier(session.server.database),
     message: `Whether a query prunes could not be seen. ${why} The query: ${shorten(text)}`,
     evidence: { query: shorten(text), from },
+    fixes: [],
+  };
+}
+
+function hiddenStatements({ session }: Scene, hidden: number): Found {
+  return {
+    severity: 'unknown',
+    object: quoteIdentifier(session.server.database),
+    message: `${hidden === 1 ? 'One statement' : `${hidden} statements`} of other roles in pg_stat_statements cannot be seen. It needs pg_read_all_stats, or pg_monitor.`,
+    evidence: { hidden, needs: 'pg_read_all_stats' },
     fixes: [],
   };
 }

@@ -1,4 +1,5 @@
 import { formatInstant, fromDate } from '../../time/instant.ts';
+import type { KnownFinding } from '../baseline.ts';
 import { type Check, type Finding, SEVERITIES, type Severity } from '../check.ts';
 import type { Report } from '../report.ts';
 import { drawBrinFit } from './brin-fit.ts';
@@ -20,7 +21,7 @@ const NAMES: Readonly<Record<Severity, string>> = {
 
 /** Makes the page of a report: one file, which asks for nothing from elsewhere. */
 export function renderPage(report: Report, pictured: readonly Pictured[], checks: readonly Check[]): string {
-  const { database, table, versionNum, now, findings, passed, notYet } = report;
+  const { database, table, versionNum, now, findings, suppressed, baseline, passed, notYet } = report;
   const title = table === null ? database : table.qualified;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -30,6 +31,8 @@ export function renderPage(report: Report, pictured: readonly Pictured[], checks
 <p class="meta">PostgreSQL ${Math.floor(versionNum / 10_000)}, looked at ${formatInstant(fromDate(now))} by sensordb inspect</p>
 <ul class="tiles">${SEVERITIES.map((severity) => tile(severity, findings))}<li><b>${passed.length}</b>passed</li><li><b>${notYet.length}</b>not yet</li></ul></header>
 <main><section><h2>Findings</h2>${findings.length === 0 ? html`<p>None.</p>` : findings.map((finding) => card(finding, checks))}</section>
+${suppressed.length === 0 ? null : html`<section><h2>Suppressed</h2>${list(suppressed.map(({ finding, by }) => html`<li>${finding.check} ${finding.object}${by.until === null ? '' : `, until ${by.until}`}: ${by.reason}</li>`))}</section>`}
+${keys('Known before', baseline?.known ?? [])}${keys('Resolved since', baseline?.resolved ?? [])}
 ${pictured.map((one) => pictures(one, report))}
 <section><h2>Checks that passed</h2>${list(passed.map((name) => html`<li>${name}</li>`))}</section>
 ${notYet.length === 0 ? null : html`<section><h2>Not yet</h2><p>Their statistics are too young to judge by.</p>${list(notYet.map(({ check, ripeAt }) => html`<li>${check}${ripeAt === null ? '' : `, from ${ripeAt.toISOString().slice(0, 10)} on`}</li>`))}</section>`}
@@ -39,6 +42,11 @@ ${notYet.length === 0 ? null : html`<section><h2>Not yet</h2><p>Their statistics
 }
 
 const list = (items: readonly Markup[]): Markup => html`<ul class="checks">${items}</ul>`;
+
+function keys(title: string, findings: readonly KnownFinding[]): Markup | null {
+  if (findings.length === 0) return null;
+  return html`<section><h2>${title}</h2>${list(findings.map(({ check, object }) => html`<li>${check} ${object}</li>`))}</section>`;
+}
 
 function tile(severity: Severity, findings: readonly Finding[]): Markup {
   const count = findings.filter((finding) => finding.severity === severity).length;
