@@ -1,5 +1,14 @@
 import type { Check } from './check.ts';
 import { detachPending } from './checks/detach-pending.ts';
+import { runway } from './checks/runway.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
-export const CHECKS: readonly Check[] = [detachPending];
+export const CHECKS: readonly Check[] = [
+  // indexes
+  // partitions
+  detachPending,
+  runway,
+  // tables
+  // aggregates
+  // activity
+];

@@ -4,17 +4,18 @@ import type { Scene } from './scene.ts';
 /**
  * The tables that are looked at, as a common table expression for `with recursive`: `member (root, oid, parent, level)`.
  *
- * A root is a table that is no partition; its partitions of any depth stand below it with their direct parents, itself with none.
+ * A root is a table that is no partition, or the one of `--table`; its partitions of any depth stand below it with their direct parents, itself with none.
  * Left out are the system's tables and those of extensions, temporary ones, sensordb's own, and partitions whose detach is pending.
  */
 export function memberTree({ table }: Scene): RawBuilder<unknown> {
-  const only = table === null ? sql`true` : sql`c.oid = ${String(table.oid)}::oid`;
+  // A table that is named may be a partition itself, one that is partitioned further.
+  const only = table === null ? sql`not c.relispartition` : sql`c.oid = ${String(table.oid)}::oid`;
   return sql`
     member (root, oid, parent, level) as (
       select c.oid, c.oid, null::oid, 0
         from pg_class c
         join pg_namespace n on n.oid = c.relnamespace
-       where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't' and ${only}
+       where c.relkind in ('r', 'p') and c.relpersistence <> 't' and ${only}
          and n.nspname not in ('pg_catalog', 'information_schema', 'sensordb') and n.nspname !~ '^pg_toast'
          and not exists (select from pg_depend d
                           where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
