@@ -1,5 +1,6 @@
 import type { Check } from './check.ts';
 import { detachPending } from './checks/detach-pending.ts';
+import { orphanedLeaf } from './checks/orphaned-leaf.ts';
 import { runway } from './checks/runway.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
@@ -8,6 +9,7 @@ export const CHECKS: readonly Check[] = [
   // partitions
   detachPending,
   runway,
+  orphanedLeaf,
   // tables
   // aggregates
   // activity
