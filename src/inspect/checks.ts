@@ -1,6 +1,7 @@
 import type { Check } from './check.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
+import { partitionGaps } from './checks/partition-gaps.ts';
 import { runway } from './checks/runway.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
@@ -9,6 +10,7 @@ export const CHECKS: readonly Check[] = [
   // partitions
   detachPending,
   runway,
+  partitionGaps,
   orphanedLeaf,
   // tables
   // aggregates

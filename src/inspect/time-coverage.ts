@@ -11,7 +11,7 @@ export function outermost(tables: TimeTables): TimeTables {
 }
 
 /** Lists the ranges whose rows find a partition other than a DEFAULT, down to the last level. */
-export function coverageOf(tables: TimeTables, table: TimeTable): readonly Range[] {
+function coverageOf(tables: TimeTables, table: TimeTable): readonly Range[] {
   return attached(table).flatMap((leaf) => {
     const below = nestedAt(tables, table, leaf);
     if (below === undefined) return [leaf.range];
