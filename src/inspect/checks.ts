@@ -1,6 +1,7 @@
 import type { Check } from './check.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
+import { partitionBounds } from './checks/partition-bounds.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
 import { runway } from './checks/runway.ts';
 
@@ -11,6 +12,7 @@ export const CHECKS: readonly Check[] = [
   detachPending,
   runway,
   partitionGaps,
+  partitionBounds,
   orphanedLeaf,
   // tables
   // aggregates
