@@ -1,4 +1,5 @@
 import type { Check } from './check.ts';
+import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
@@ -13,6 +14,7 @@ export const CHECKS: readonly Check[] = [
   runway,
   partitionGaps,
   partitionBounds,
+  defaultRows,
   orphanedLeaf,
   // tables
   // aggregates
