@@ -4,6 +4,7 @@ import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
+import { partitionSkew } from './checks/partition-skew.ts';
 import { runway } from './checks/runway.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
@@ -16,6 +17,7 @@ export const CHECKS: readonly Check[] = [
   partitionBounds,
   defaultRows,
   orphanedLeaf,
+  partitionSkew,
   // tables
   // aggregates
   // activity
