@@ -22,8 +22,9 @@ export function memberTree({ table }: Scene): RawBuilder<unknown> {
       union all
       select m.root, i.inhrelid, i.inhparent, m.level + 1
         from member m
+        -- Children of a table that is not partitioned are none of its partitions.
+        join pg_partitioned_table p on p.partrelid = m.oid
         join pg_inherits i on i.inhparent = m.oid and not i.inhdetachpending
-        join pg_class c on c.oid = i.inhrelid and c.relispartition
     )`;
 }
 
@@ -36,16 +37,17 @@ export function memberTree({ table }: Scene): RawBuilder<unknown> {
 export function relationTree(scene: Scene): RawBuilder<unknown> {
   return sql`
     ${memberTree(scene)},
-    relation as materialized (
-      select m.root, rn.nspname::text as root_schema, r.relname::text as root_name, m.oid,
-             n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind, m.level,
-             format('%I.%I', n.nspname, c.relname) as qualified,
-             format('%I.%I', rn.nspname, r.relname) as root_qualified,
-             c.relkind <> 'p' as is_leaf, c.oid = any (${scene.locked}::oid[]) as is_locked
+    named as materialized (
+      select m.root, m.oid, m.level, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+             format('%I.%I', n.nspname, c.relname) as qualified
         from member m
         join pg_class c on c.oid = m.oid
         join pg_namespace n on n.oid = c.relnamespace
-        join pg_class r on r.oid = m.root
-        join pg_namespace rn on rn.oid = r.relnamespace
+    ),
+    relation as materialized (
+      select m.root, r.schema as root_schema, r.name as root_name, m.oid, m.schema, m.name, m.kind, m.level, m.qualified,
+             r.qualified as root_qualified, m.kind <> 'p' as is_leaf, m.oid = any (${scene.locked}::oid[]) as is_locked
+        from named m
+        join named r on r.oid = m.root and r.level = 0
     )`;
 }
