@@ -3,6 +3,7 @@ import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
+import { partitionDrift } from './checks/partition-drift.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
 import { partitionSkew } from './checks/partition-skew.ts';
 import { runway } from './checks/runway.ts';
@@ -18,6 +19,7 @@ export const CHECKS: readonly Check[] = [
   defaultRows,
   orphanedLeaf,
   partitionSkew,
+  partitionDrift,
   // tables
   // aggregates
   // activity

@@ -19,6 +19,9 @@ export interface TimeDefault {
 /** A table that is partitioned by range of a time, be it a partition itself. */
 export interface TimeTable {
   readonly oid: number;
+  /** The table at the top, whatever that is partitioned by: its own OID, if it is that. */
+  readonly root: number;
+  readonly owner: string;
   readonly schema: string;
   readonly name: string;
   /** As SQL spells it. */

@@ -9,6 +9,8 @@ import { clip, type TimeDefault, type TimeLeaf, type TimeTable } from './time-ta
 
 interface Row {
   readonly parent: number;
+  readonly root: number;
+  readonly owner: string;
   /** The next table of time above, and the partition of that by which one comes down here. */
   readonly above: number | null;
   readonly via: number | null;
@@ -32,7 +34,7 @@ export async function readTimeTables(scene: Scene): Promise<readonly TimeTable[]
     const { rows } = await sql<Row>`
       with recursive ${memberTree(scene)},
       parent as materialized (
-        select m.oid, m.parent as above, n.nspname::text as schema, c.relname::text as name, p.partnatts::int4 as keys,
+        select m.oid, m.root, m.parent as above, pg_get_userbyid(c.relowner)::text as owner, n.nspname::text as schema, c.relname::text as name, p.partnatts::int4 as keys,
                a.attname::text as key, t.typname::text as type
           from member m
           join pg_partitioned_table p on p.partrelid = m.oid and p.partstrat = 'r'
@@ -49,7 +51,7 @@ export async function readTimeTables(scene: Scene): Promise<readonly TimeTable[]
           from climb c join member m on m.oid = c.above
          where m.parent is not null and not exists (select from parent p where p.oid = c.above)
       )
-      select p.oid as parent, u.above, u.via, p.schema as "parentSchema", p.name as "parentName", p.key, p.type as "keyType", p.keys,
+      select p.oid as parent, p.root, p.owner, u.above, u.via, p.schema as "parentSchema", p.name as "parentName", p.key, p.type as "keyType", p.keys,
              c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as relkind,
              pg_get_expr(c.relpartbound, 0) as bound, i.inhdetachpending as pending
         from parent p
@@ -101,9 +103,20 @@ function toTables(rows: readonly Row[]): ReadonlyMap<number, Draft> {
   return tables;
 }
 
-function emptyTable({ parent, above, via, parentSchema, parentName, key, keyType, keys }: Row): Draft {
+function emptyTable({
+  parent,
+  root,
+  owner,
+  above,
+  via,
+  parentSchema,
+  parentName,
+  key,
+  keyType,
+  keys,
+}: Row): Draft {
   return {
-    oid: parent,
+    ...{ oid: parent, root, owner },
     schema: parentSchema,
     name: parentName,
     qualified: qualifiedName(parentSchema, parentName),
