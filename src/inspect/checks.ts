@@ -4,6 +4,7 @@ import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { indexInvalid } from './checks/index-invalid.ts';
 import { indexUnused } from './checks/index-unused.ts';
 import { longTransactions } from './checks/long-transactions.ts';
 import { preparedTransactions } from './checks/prepared-transactions.ts';
@@ -16,6 +17,7 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  indexInvalid,
   indexUnused,
   // partitions
   detachPending,
