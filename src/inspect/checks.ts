@@ -5,6 +5,8 @@ import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { indexInvalid } from './checks/index-invalid.ts';
+import { indexUnused } from './checks/index-unused.ts';
 import { longTransactions } from './checks/long-transactions.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
@@ -22,6 +24,8 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  indexInvalid,
+  indexUnused,
   // partitions
   runway,
   partitionGaps,
