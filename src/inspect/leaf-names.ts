@@ -5,7 +5,7 @@ import { intervalOfLeaves } from './ensure-fix.ts';
 import type { TimeTable } from './time-table.ts';
 
 /** Writes every digit of a name as 0, so that names of leaves that follow one pattern are one. */
-export function maskOf(name: string): string {
+function maskOf(name: string): string {
   return name.replaceAll(/[0-9]/g, '0');
 }
 

@@ -1,5 +1,6 @@
-import { holesIn, mergeRanges, overlaps, type Runway, runwayOf } from '../partitions/coverage.ts';
+import { holesIn, overlaps, type Runway, runwayOf } from '../partitions/coverage.ts';
 import { BEGINNING, END, type Instant, type Range } from '../time/instant.ts';
+import { mergeRanges } from '../time/ranges.ts';
 import { clip, type TimeLeaf, type TimeTable } from './time-table.ts';
 
 /** All tables of time of a run, to find those below a leaf. */
