@@ -35,12 +35,12 @@ Where there is a primary key the fix makes it the identity; where there is none,
       publishing as materialized (
         select p.oid, p.pubname, p.puballtables from pg_publication p where p.pubupdate or p.pubdelete
       ),
-      named (pub, oid) as materialized (
+      listed (pub, oid) as materialized (
         select l.prpubid, l.prrelid from pg_publication_rel l
         ${bySchema}
       ),
       published (pub, oid) as (
-        select p.pubname, r.oid from publishing p join named n on n.pub = p.oid join relation r on r.oid = n.oid
+        select p.pubname, r.oid from publishing p join listed n on n.pub = p.oid join relation r on r.oid = n.oid
         union
         select p.pubname, r.oid from publishing p cross join relation r where p.puballtables and r.level = 0
         union
