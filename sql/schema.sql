@@ -116,6 +116,108 @@ end;
 $$;
 comment on function sensors_sensoraggregate_unsettled(readings regclass, since timestamp with time zone, until timestamp with time zone, device bigint, OUT ranges tstzmultirange, OUT devices bigint[], OUT hours timestamp with time zone[]) is 'Which hours are to be counted anew, as a whole and of single devices; as the owner, who may read what sensordb knows.';
 
+create function sensors_sketch_added(elements integer[], sketch integer[])
+returns integer[]
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  merged integer[];
+  most bigint;
+begin
+  -- What belongs together is put together each time that some thousands have come, and at the end, when PostgreSQL gives null.
+  if (cardinality(elements) + cardinality(sketch)) >> 12 = cardinality(elements) >> 12 then
+    return elements || sketch;
+  end if;
+  select array_agg(d.place * 4096 + least(d.sum, 4095)::integer), max(d.sum) into merged, most
+    from (
+      -- OFFSET 0 has the array taken apart row by row, without a copy of them all.
+      select e >> 12 as place, sum(e & 4095) as sum from (select unnest(elements || sketch) as e offset 0) e group by 1 order by 1
+    ) d;
+  -- Where digits are to be carried, counts are put together instead: half as fast.
+  if most > 4095 then
+    select array_agg(c.bucket * 16384 + d * 4096 + (c.count >> 12 * d & 4095)::integer order by c.bucket, d) into merged
+      from (
+        select e >> 14 as bucket, sum((e & 4095)::bigint << 12 * (e >> 12 & 3))::bigint as count
+          from unnest(elements || sketch) e
+         group by 1
+      ) c
+     cross join generate_series(0, 3) d
+     where c.count >> 12 * d & 4095 > 0;
+  end if;
+  return merged;
+end;
+$$;
+comment on function sensors_sketch_added(elements integer[], sketch integer[]) is 'The elements of two sketches, in whatever order; of one and null, its sketch.';
+
+create function sensors_sketch_of("values" double precision[])
+returns TABLE(value_sketch integer[])
+language sql
+immutable
+parallel safe
+as $$
+  select array_agg(c.bucket * 16384 + d * 4096 + (c.count >> 12 * d & 4095)::integer order by c.bucket, d)
+    from (
+      select case when v > 0 and v < 'infinity' then 40000 + (50 * ln(v))::integer
+                  when v = 0 then 0
+                  when v < 0 and v > '-infinity' then -40000 - (50 * ln(-v))::integer
+                  when v = 'NaN' then 100001
+                  when v > 0 then 100000
+                  when v < 0 then -100000 end as bucket,
+             count(*) as count
+        from unnest("values") v
+       group by 1
+    ) c
+   cross join generate_series(0, 3) d
+   where c.count >> 12 * d & 4095 > 0
+$$;
+comment on function sensors_sketch_of("values" double precision[]) is 'The sketch of some values, in a row of its own: read from FROM, it becomes part of the query.';
+
+create function sensors_sketch_percentile(sketch integer[], fraction double precision, value_min double precision DEFAULT NULL::double precision, value_max double precision DEFAULT NULL::double precision)
+returns double precision
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  total bigint := 0;
+  seen bigint := 0;
+  wanted bigint;
+  element integer;
+  bucket integer;
+begin
+  if sketch is null or sketch = '{}' or fraction is null then
+    return null;
+  end if;
+  if fraction not between 0 and 1 then
+    raise exception 'fraction % is not between 0 and 1', fraction using errcode = 'numeric_value_out_of_range';
+  end if;
+  foreach element in array sketch loop
+    total := total + ((element & 4095)::bigint << 12 * (element >> 12 & 3));
+  end loop;
+  -- As percentile_disc counts.
+  wanted := greatest(ceil(fraction * total), 1);
+  if wanted = 1 and value_min is not null then
+    return value_min;
+  elsif wanted = total and value_max is not null then
+    return value_max;
+  end if;
+  foreach element in array sketch loop
+    seen := seen + ((element & 4095)::bigint << 12 * (element >> 12 & 3));
+    exit when seen >= wanted;
+  end loop;
+  bucket := element >> 14;
+  -- The middle by which the relative error is the same at either end of a bucket: tanh(1/100), a bit less than 1 %.
+  return greatest(least(
+    case when bucket = 0 then 0
+         when abs(bucket) < 100000 then sign(bucket) * (exp((abs(bucket) - 40000) / 50.0::double precision) / cosh(0.01))
+         when bucket = 100001 then 'NaN'
+         else sign(bucket) * double precision 'infinity' end, value_max), value_min);
+end;
+$$;
+comment on function sensors_sketch_percentile(sketch integer[], fraction double precision, value_min double precision, value_max double precision) is 'The percentile of a sketch''s values, as percentile_disc takes it, within 1 % of itself; it lies between the extremes, and is one where it must be, if they are given.';
+
 create aggregate sensors_moments(double precision) (
   sfunc = float8_accum,
   stype = double precision[],
@@ -133,6 +235,17 @@ create aggregate sensors_moments_merge(double precision[]) (
   parallel = safe
 );
 comment on aggregate sensors_moments_merge(double precision[]) is 'Merges {reading_count, value_sum, value_sxx} of several hours; fails (22003) where they overflow.';
+
+create aggregate sensors_sketch_merge(integer[]) (
+  sfunc = sensors_sketch_added,
+  stype = integer[],
+  finalfunc = sensors_sketch_added,
+  finalfunc_extra,
+  combinefunc = sensors_sketch_added,
+  initcond = '{}',
+  parallel = safe
+);
+comment on aggregate sensors_sketch_merge(integer[]) is 'The sketch of all values of several sketches: the very one that counting those values at once gives.';
 
 create table orders_order (
   id bigint generated by default as identity not null,
@@ -238,6 +351,7 @@ create table sensors_sensoraggregate (
   last_at timestamp with time zone not null,
   last_value double precision not null,
   value_avg double precision generated always as (CASE WHEN abs(value_sum) < '1e-300'::double precision THEN 0::double precision ELSE value_sum / reading_count::double precision END) stored not null,
+  value_sketch integer[] not null,
   constraint sensors_sensoraggregate_pkey PRIMARY KEY (id),
   constraint sensors_sensoraggregate_device_id_hour_key UNIQUE (device_id, hour),
   constraint sensors_sensoraggregate_first_last_check CHECK (first_at <= last_at AND date_trunc('hour'::text, (first_at AT TIME ZONE 'UTC'::text)) = (hour AT TIME ZONE 'UTC'::text) AND date_trunc('hour'::text, (last_at AT TIME ZONE 'UTC'::text)) = (hour AT TIME ZONE 'UTC'::text)),
@@ -253,6 +367,7 @@ comment on column sensors_sensoraggregate.value_sxx is 'Sum of the squared dista
 comment on column sensors_sensoraggregate.first_value is 'Value of the first reading; of readings at the same instant, that with the lowest id.';
 comment on column sensors_sensoraggregate.last_value is 'Value of the last reading; of readings at the same instant, that with the highest id.';
 comment on column sensors_sensoraggregate.value_avg is 'Average, derived; it cannot be written.';
+comment on column sensors_sensoraggregate.value_sketch is 'How many values fall into each of the buckets that are 1 % wide to either side; percentiles come from it, by sensors_sketch_percentile.';
 comment on index sensors_sensoraggregate_day_brin_idx is 'Its columns are day and month of the views, letter by letter.';
 
 create sequence sensors_sensorreading_id_seq as bigint increment by 1 start with 1 cache 1;
@@ -298,9 +413,9 @@ declare
   as_row constant text := format($sql$
     select null::bigint, g.device_id, g.hour, g.reading_count, m.moments[2], g.value_min, g.value_max, m.moments[3],
            g.first_at, g.vals[1], g.last_at, g.vals[g.reading_count::int],
-           case when abs(m.moments[2]) < 1e-300 then 0 else m.moments[2] / g.reading_count end
-      from g cross join lateral (
-        select case when g.moments[1] = g.reading_count then g.moments else %s.sensors_moments_or_nan(g.vals) end as moments offset 0
+           case when abs(m.moments[2]) < 1e-300 then 0 else m.moments[2] / g.reading_count end, k.value_sketch
+      from g cross join lateral %1$s.sensors_sketch_of(g.vals) k cross join lateral (
+        select case when g.moments[1] = g.reading_count then g.moments else %1$s.sensors_moments_or_nan(g.vals) end as moments offset 0
       ) m$sql$, schema_name);
   unsettled record;
   part record;
@@ -321,7 +436,7 @@ begin
 
   return query execute format($sql$
       select r.id, r.device_id, r.hour, r.reading_count, r.value_sum, r.value_min, r.value_max, r.value_sxx,
-             r.first_at, r.first_value, r.last_at, r.last_value, r.value_avg
+             r.first_at, r.first_value, r.last_at, r.last_value, r.value_avg, r.value_sketch
         from %s.sensors_sensoraggregate r
        where not $1 @> r.hour
          and not exists (select from unnest($2, $3) d (device_id, hour) where d.device_id = r.device_id and d.hour = r.hour)$sql$,
@@ -440,7 +555,11 @@ create view sensors_sensoraggregate_daily as
     f.first_at,
     f.first_value,
     l.last_at,
-    l.last_value
+    l.last_value,
+    sensors_sketch_percentile(g.value_sketch, 0.5::double precision, g.value_min, g.value_max) AS value_p50,
+    sensors_sketch_percentile(g.value_sketch, 0.95::double precision, g.value_min, g.value_max) AS value_p95,
+    sensors_sketch_percentile(g.value_sketch, 0.99::double precision, g.value_min, g.value_max) AS value_p99,
+    g.value_sketch
    FROM ( SELECT a.device_id,
             (a.hour AT TIME ZONE 'UTC'::text)::date AS day,
             sum(a.reading_count)::bigint AS reading_count,
@@ -449,7 +568,8 @@ create view sensors_sensoraggregate_daily as
             min(a.hour) AS first_hour,
             max(a.hour) AS last_hour,
             sensors_moments_merge(s.state) FILTER (WHERE s.is_plain) AS plain,
-            sensors_moments_merge(sensors_moments_scaled(s.state)) FILTER (WHERE NOT s.is_plain) AS scaled
+            sensors_moments_merge(sensors_moments_scaled(s.state)) FILTER (WHERE NOT s.is_plain) AS scaled,
+            sensors_sketch_merge(a.value_sketch) AS value_sketch
            FROM sensors_sensoraggregate a
              CROSS JOIN LATERAL ( SELECT ARRAY[a.reading_count::double precision, a.value_sum, a.value_sxx] AS state,
                     (abs(a.value_sum) < '1e+130'::double precision OR abs(a.value_sum) >= 'Infinity'::double precision) AND a.value_sxx = 'NaN'::double precision OR abs(a.value_sum) < '1e+130'::double precision AND a.value_sxx < '1e+260'::double precision AS is_plain) s
@@ -487,11 +607,15 @@ create view sensors_sensoraggregate_hourly as
     a.first_at,
     a.first_value,
     a.last_at,
-    a.last_value
+    a.last_value,
+    sensors_sketch_percentile(a.value_sketch, 0.5::double precision, a.value_min, a.value_max) AS value_p50,
+    sensors_sketch_percentile(a.value_sketch, 0.95::double precision, a.value_min, a.value_max) AS value_p95,
+    sensors_sketch_percentile(a.value_sketch, 0.99::double precision, a.value_min, a.value_max) AS value_p99,
+    a.value_sketch
    FROM sensors_sensoraggregate a
      CROSS JOIN LATERAL ( SELECT a.reading_count::double precision AS reading_count,
             a.value_sxx) k;
-comment on view sensors_sensoraggregate_hourly is 'The hours, with the standard deviation of all readings (pop) and that estimated from them as a sample (samp).';
+comment on view sensors_sensoraggregate_hourly is 'The hours, with the standard deviation of all readings (pop) and that estimated from them as a sample (samp), and percentiles.';
 
 create view sensors_sensoraggregate_monthly as
  SELECT g.device_id,
@@ -517,7 +641,11 @@ create view sensors_sensoraggregate_monthly as
     f.first_at,
     f.first_value,
     l.last_at,
-    l.last_value
+    l.last_value,
+    sensors_sketch_percentile(g.value_sketch, 0.5::double precision, g.value_min, g.value_max) AS value_p50,
+    sensors_sketch_percentile(g.value_sketch, 0.95::double precision, g.value_min, g.value_max) AS value_p95,
+    sensors_sketch_percentile(g.value_sketch, 0.99::double precision, g.value_min, g.value_max) AS value_p99,
+    g.value_sketch
    FROM ( SELECT a.device_id,
             sensors_month_of(a.hour) AS month,
             sum(a.reading_count)::bigint AS reading_count,
@@ -526,7 +654,8 @@ create view sensors_sensoraggregate_monthly as
             min(a.hour) AS first_hour,
             max(a.hour) AS last_hour,
             sensors_moments_merge(s.state) FILTER (WHERE s.is_plain) AS plain,
-            sensors_moments_merge(sensors_moments_scaled(s.state)) FILTER (WHERE NOT s.is_plain) AS scaled
+            sensors_moments_merge(sensors_moments_scaled(s.state)) FILTER (WHERE NOT s.is_plain) AS scaled,
+            sensors_sketch_merge(a.value_sketch) AS value_sketch
            FROM sensors_sensoraggregate a
              CROSS JOIN LATERAL ( SELECT ARRAY[a.reading_count::double precision, a.value_sum, a.value_sxx] AS state,
                     (abs(a.value_sum) < '1e+130'::double precision OR abs(a.value_sum) >= 'Infinity'::double precision) AND a.value_sxx = 'NaN'::double precision OR abs(a.value_sum) < '1e+130'::double precision AND a.value_sxx < '1e+260'::double precision AS is_plain) s

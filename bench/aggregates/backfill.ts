@@ -1,13 +1,13 @@
 import { median, type Ran, row, runSensordb } from '../processes.ts';
 import type { Arena } from './arena.ts';
 
-/** The one statement that a DBA would write for the same columns. */
+/** The one statement that a DBA would write for the same columns, but for the sketch: that it is spared. */
 const STATEMENT = `
   insert into sensors_sensoraggregate (device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx,
-                                       first_at, first_value, last_at, last_value)
+                                       first_at, first_value, last_at, last_value, value_sketch)
   select device_id, date_trunc('hour', timestamp), count(*), sum(value), min(value), max(value), regr_sxx(value, value),
          min(timestamp), (array_agg(value order by timestamp, id))[1],
-         max(timestamp), (array_agg(value order by timestamp desc, id desc))[1]
+         max(timestamp), (array_agg(value order by timestamp desc, id desc))[1], '{}'
     from sensors_sensorreading
    group by 1, 2
   on conflict (device_id, hour) do update

@@ -3,7 +3,7 @@
 -- the leaves of the range. May run in a transaction.
 select p.device_id, p.hour, g.moments[1]::bigint as reading_count, g.moments[2] as value_sum, g.value_min, g.value_max,
        g.moments[3] as value_sxx, g.first_at, g."values"[1] as first_value, g.last_at,
-       g."values"[cardinality(g."values")] as last_value
+       g."values"[cardinality(g."values")] as last_value, k.value_sketch
   from unnest(:'devices'::bigint[], :'hours'::timestamptz[]) p (device_id, hour)
   cross join lateral (
     select sensordb.:"moments"(r.value) as moments, min(r.value) as value_min, max(r.value) as value_max,
@@ -15,4 +15,5 @@ select p.device_id, p.hour, g.moments[1]::bigint as reading_count, g.moments[2] 
        and r."timestamp" >= p.hour and r."timestamp" <= p.hour + interval '59 minutes 59.999999 seconds'
        and r."timestamp" >= :'lower'::timestamptz and r."timestamp" <= :'last'::timestamptz
   ) g
+  cross join lateral sensordb.sketch_of(g."values") k
  where g.moments[1] > 0

@@ -2,7 +2,7 @@
 -- Lock: ACCESS SHARE on the table and on the leaves of the range. May run in a transaction.
 select g.device_id, g.hour, g.moments[1]::bigint as reading_count, g.moments[2] as value_sum, g.value_min, g.value_max,
        g.moments[3] as value_sxx, g.first_at, g."values"[1] as first_value, g.last_at,
-       g."values"[cardinality(g."values")] as last_value
+       g."values"[cardinality(g."values")] as last_value, k.value_sketch
   from (
     -- Sorted once, and grouped as they come: an ORDER BY within array_agg would sort each group, or all of them twice.
     select r.device_id, r.hour, sensordb.:"moments"(r.value) as moments, min(r.value) as value_min, max(r.value) as value_max,
@@ -15,3 +15,4 @@ select g.device_id, g.hour, g.moments[1]::bigint as reading_count, g.moments[2] 
       ) r
      group by r.device_id, r.hour
   ) g
+  cross join lateral sensordb.sketch_of(g."values") k

@@ -10,7 +10,9 @@ select row_security_active(:'readings') or row_security_active(:'stored_in')
        or exists (
          select from fresh f
            full join stored s on s.device_id = f.device_id and s.hour = f.hour
-          where row(s.reading_count, s.value_sum, s.value_min, s.value_max, s.value_sxx, s.first_at, s.first_value, s.last_at, s.last_value)
+          where row(s.reading_count, s.value_sum, s.value_min, s.value_max, s.value_sxx, s.first_at, s.first_value, s.last_at, s.last_value,
+                    s.value_sketch)
                 is distinct from
-                row(f.reading_count, f.value_sum, f.value_min, f.value_max, f.value_sxx, f.first_at, f.first_value, f.last_at, f.last_value)
+                row(f.reading_count, f.value_sum, f.value_min, f.value_max, f.value_sxx, f.first_at, f.first_value, f.last_at, f.last_value,
+                    f.value_sketch)
        ) as differs

@@ -19,6 +19,7 @@ create table :"schema".sensors_sensoraggregate (
   value_avg double precision not null generated always as (
     case when abs(value_sum) < double precision '1e-300' then 0 else value_sum / reading_count end
   ) stored,
+  value_sketch integer[] not null,
   constraint sensors_sensoraggregate_pkey primary key (id),
   constraint sensors_sensoraggregate_device_id_hour_key unique (device_id, hour),
   constraint sensors_sensoraggregate_reading_count_check check (reading_count > 0),
@@ -43,4 +44,6 @@ comment on column :"schema".sensors_sensoraggregate.first_value is
   'Value of the first reading; of readings at the same instant, that with the lowest id.';
 comment on column :"schema".sensors_sensoraggregate.last_value is
   'Value of the last reading; of readings at the same instant, that with the highest id.';
+comment on column :"schema".sensors_sensoraggregate.value_sketch is
+  'How many values fall into each of the buckets that are 1 % wide to either side; percentiles come from it, by sensors_sketch_percentile.';
 comment on column :"schema".sensors_sensoraggregate.value_avg is 'Average, derived; it cannot be written.';

@@ -3,6 +3,10 @@
 drop view :"schema".sensors_sensoraggregate_monthly;
 drop view :"schema".sensors_sensoraggregate_daily;
 drop view :"schema".sensors_sensoraggregate_hourly;
+drop function :"schema".sensors_sketch_percentile(integer[], double precision, double precision, double precision);
+drop aggregate :"schema".sensors_sketch_merge(integer[]);
+drop function :"schema".sensors_sketch_added(integer[], integer[]);
+drop function :"schema".sensors_sketch_of(double precision[]);
 drop function :"schema".sensors_moments_unscaled(double precision[]);
 drop function :"schema".sensors_moments_scaled(double precision[]);
 drop aggregate :"schema".sensors_moments_merge(double precision[]);

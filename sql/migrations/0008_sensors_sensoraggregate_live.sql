@@ -114,9 +114,9 @@ declare
   as_row constant text := format($sql$
     select null::bigint, g.device_id, g.hour, g.reading_count, m.moments[2], g.value_min, g.value_max, m.moments[3],
            g.first_at, g.vals[1], g.last_at, g.vals[g.reading_count::int],
-           case when abs(m.moments[2]) < 1e-300 then 0 else m.moments[2] / g.reading_count end
-      from g cross join lateral (
-        select case when g.moments[1] = g.reading_count then g.moments else %s.sensors_moments_or_nan(g.vals) end as moments offset 0
+           case when abs(m.moments[2]) < 1e-300 then 0 else m.moments[2] / g.reading_count end, k.value_sketch
+      from g cross join lateral %1$s.sensors_sketch_of(g.vals) k cross join lateral (
+        select case when g.moments[1] = g.reading_count then g.moments else %1$s.sensors_moments_or_nan(g.vals) end as moments offset 0
       ) m$sql$, schema_name);
   unsettled record;
   part record;
@@ -137,7 +137,7 @@ begin
 
   return query execute format($sql$
       select r.id, r.device_id, r.hour, r.reading_count, r.value_sum, r.value_min, r.value_max, r.value_sxx,
-             r.first_at, r.first_value, r.last_at, r.last_value, r.value_avg
+             r.first_at, r.first_value, r.last_at, r.last_value, r.value_avg, r.value_sketch
         from %s.sensors_sensoraggregate r
        where not $1 @> r.hour
          and not exists (select from unnest($2, $3) d (device_id, hour) where d.device_id = r.device_id and d.hour = r.hour)$sql$,

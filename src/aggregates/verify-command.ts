@@ -103,7 +103,8 @@ function valuesData(values: MismatchRow['stored']) {
 }
 
 /** Numbers, but for those that JSON has not: NaN, and what is infinite. */
-function valueData(key: Column, text: string): string | number {
+function valueData(key: Column, text: string | null): string | number | null {
+  if (text === null) return null;
   if (key === 'firstAt' || key === 'lastAt') return isoText(text);
   return Number.isFinite(Number(text)) ? Number(text) : text;
 }

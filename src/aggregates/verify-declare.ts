@@ -11,7 +11,8 @@ const EXAMPLES = `Examples:
 `;
 
 const NOTES = `
-Counts, minima, maxima, and the first and last instants and values must be equal. value_sum may differ by
+Counts, minima, maxima, the first and last instants and values, and the sketch must be equal; of a sketch up to three buckets
+that differ are shown, each as its count × its middle. value_sum may differ by
 tolerance × √(count × sum of squares), which is no less than the tolerance of the sum of absolute values, so that readings
 that cancel each other out are no mismatch; value_sxx by tolerance × √(value_sxx × sum of squares). value_avg is derived
 from count and sum by the database. Where sums may overflow, NaN is as right as any number.

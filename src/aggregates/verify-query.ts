@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Session } from '../db/session.ts';
 import type { Span } from './count.ts';
 import type { Source } from './source.ts';
+import { sketchOf, sketchText } from './verify-sketch.ts';
 import { sumWithin, sxxWithin } from './verify-tolerance.ts';
 
 /** What one comparison is made with. */
@@ -29,6 +30,7 @@ export const COLUMNS = {
   firstValue: 'first_value',
   lastAt: 'last_at',
   lastValue: 'last_value',
+  valueSketch: 'value_sketch',
 } as const;
 
 /** One column of an aggregate that is compared. */
@@ -48,7 +50,8 @@ function fresh({ source: { table }, span, nan }: Comparison) {
     ? sql`(sensordb.moments_or_nan(r.value))[2] as value_sum, (sensordb.moments_or_nan(r.value))[3] as value_sxx`
     : sql`sum(r.value) as value_sum, regr_sxx(r.value, r.value) as value_sxx`;
   return sql`
-    select g.*, g.found[1] as first_value, g.found[g.reading_count] as last_value
+    select g.*, g.found[1] as first_value, g.found[g.reading_count] as last_value,
+           (${sketchOf(sql`g.found`)}) as value_sketch
       from (
         select r.device_id, sensordb.hour_of(r."timestamp") as hour, count(*) as reading_count, ${sums},
                min(r.value) as value_min, max(r.value) as value_max,
@@ -57,7 +60,9 @@ function fresh({ source: { table }, span, nan }: Comparison) {
           from ${sql.id(table.schema, table.name)} r
          where r."timestamp" >= ${text(span.lower)}::timestamptz and r."timestamp" <= ${text(span.last)}::timestamptz
          group by 1, 2
-      ) g`;
+      ) g
+     -- Or PostgreSQL would make the sketch anew wherever it is named.
+    offset 0`;
 }
 
 /** Each device-hour of a slice, as it is stored and as it is counted now, and whether it may be compared. */
@@ -121,8 +126,8 @@ export async function countVerdicts(
   return rows;
 }
 
-/** The values of an aggregate, as text. */
-type Values = Readonly<Record<Column, string>>;
+/** The values of an aggregate, as text; of its sketch what differs. */
+type Values = Readonly<Record<Exclude<Column, 'valueSketch'>, string> & { valueSketch: string | null }>;
 
 /** A device-hour whose aggregate is not what its readings say. */
 export interface MismatchRow {
@@ -141,9 +146,13 @@ export async function listMismatches(
   comparison: Comparison,
   limit: number,
 ): Promise<readonly MismatchRow[]> {
-  const values = (alias: string) =>
+  const value = (key: Column, alias: string, other: string) =>
+    key === 'valueSketch'
+      ? sketchText(sql.ref(`${alias}.value_sketch`), sql.ref(`${other}.value_sketch`))
+      : sql`${sql.ref(`${alias}.${COLUMNS[key]}`)}::text`;
+  const values = (alias: string, other: string) =>
     sql`case when (${sql.ref(`${alias}.hour`)}) is not null then jsonb_build_object(${sql.join(
-      KEYS.flatMap((key) => [text(key), sql`${sql.ref(`${alias}.${COLUMNS[key]}`)}::text`]),
+      KEYS.flatMap((key) => [text(key), value(key, alias, other)]),
     )}) end`;
   const { rows } = await sql<MismatchRow>`
     with ${pairs(comparison)}
@@ -151,7 +160,7 @@ export async function listMismatches(
            case when j.verdict = 'wrong' then to_jsonb(array_remove(array[${sql.join(
              KEYS.map((key) => sql`case when ${differs(key, comparison)} then ${text(key)} end`),
            )}], null)) else ${text(JSON.stringify(KEYS))}::jsonb end as differs,
-           ${values('s')} as stored, ${values('f')} as counted
+           ${values('s', 'f')} as stored, ${values('f', 's')} as counted
       from judged j
       left join lateral (select (j.counted).*) f on true
       left join lateral (select (j.stored).*) s on true

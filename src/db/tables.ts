@@ -46,6 +46,7 @@ export interface SensorsSensoraggregate {
   last_at: Timestamptz;
   last_value: number;
   value_avg: GeneratedAlways<number>;
+  value_sketch: number[];
 }
 
 /** The columns of `orders_order`. */

@@ -8,7 +8,7 @@ import type { Found } from './check.ts';
 import type { Scene } from './scene.ts';
 
 /** What the run log says of a table's aggregates; instants as PostgreSQL prints them, null: never. */
-export interface AggregateRuns {
+interface AggregateRuns {
   /** When their triggers were made. */
   readonly setUpAt: string;
   /** The end of the last refresh or backfill that did all it had to. */

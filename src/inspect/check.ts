@@ -4,7 +4,7 @@ import type { Scene } from './scene.ts';
 /** What checks are about; the words of the command line. */
 export const AREAS = ['indexes', 'partitions', 'tables', 'aggregates', 'activity'] as const;
 
-export type Area = (typeof AREAS)[number];
+type Area = (typeof AREAS)[number];
 
 /** From the gravest down. What could not be checked is `unknown`, which weighs as much as a warning. */
 export const SEVERITIES = ['critical', 'warning', 'unknown', 'info'] as const;
@@ -12,7 +12,7 @@ export const SEVERITIES = ['critical', 'warning', 'unknown', 'info'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
 /** A number at which a check changes its mind; the config file may set another. */
-export interface Threshold {
+interface Threshold {
   readonly value: number;
   /** What it counts: `days`, `bytes`, `rows`, `percent`, `ratio` and so on. */
   readonly unit: string;
@@ -20,7 +20,7 @@ export interface Threshold {
   readonly source: string;
 }
 
-export type Evidence = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+type Evidence = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
 /** Something that is wrong, or that could not be looked at, as its check reports it. */
 export interface Found {

@@ -2,27 +2,45 @@ import type { Check } from './check.ts';
 import { aggregatesBehind } from './checks/aggregates-behind.ts';
 import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
+import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { indexInvalid } from './checks/index-invalid.ts';
+import { indexUnused } from './checks/index-unused.ts';
 import { longTransactions } from './checks/long-transactions.ts';
+import { orphanedLeaf } from './checks/orphaned-leaf.ts';
+import { partitionBounds } from './checks/partition-bounds.ts';
+import { partitionDrift } from './checks/partition-drift.ts';
+import { partitionGaps } from './checks/partition-gaps.ts';
+import { partitionSkew } from './checks/partition-skew.ts';
 import { preparedTransactions } from './checks/prepared-transactions.ts';
 import { queryPruning } from './checks/query-pruning.ts';
 import { replicaIdentity } from './checks/replica-identity.ts';
 import { replicationSlots } from './checks/replication-slots.ts';
+import { runway } from './checks/runway.ts';
 import { sequenceExhaustion } from './checks/sequence-exhaustion.ts';
 import { wraparound } from './checks/wraparound.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  indexInvalid,
+  indexUnused,
   // partitions
+  runway,
+  partitionGaps,
+  partitionBounds,
+  defaultRows,
   detachPending,
+  orphanedLeaf,
+  partitionSkew,
+  partitionDrift,
   queryPruning,
   // tables
-  foreignKeyWithoutIndex,
-  replicaIdentity,
-  sequenceExhaustion,
   wraparound,
+  foreignKeyWithoutIndex,
+  sequenceExhaustion,
+  replicaIdentity,
   // aggregates
   aggregatesBehind,
   aggregatesTrigger,

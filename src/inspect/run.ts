@@ -46,7 +46,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 export async function inspect(session: Session, inspection: Inspection): Promise<Inspected> {
   const capabilities = await reading(session, () => readCapabilities(session));
   const { table, now, queries } = inspection;
-  const base = { session, now, capabilities, table, queries, threshold: noThreshold };
+  const base = { session, now, capabilities, table, queries, threshold: noThreshold, once: remember() };
   const run: Run = { base, inspection, locked: new Map() };
   if (inspection.checks.some(({ opens }) => opens)) await listLocked(run);
   const looks: { readonly check: Check; readonly look: Look }[] = [];
@@ -75,6 +75,15 @@ interface Run {
   readonly inspection: Inspection;
   /** Grows while the checks run: who locks a table in between hides it from those that follow. */
   readonly locked: Map<number, LockedTable>;
+}
+
+/** Remembers what was read, for this run. */
+function remember(): Scene['once'] {
+  const known = new Map<string, unknown>();
+  return async <T>(what: string, read: () => Promise<T>): Promise<T> => {
+    if (!known.has(what)) known.set(what, await read());
+    return known.get(what) as T;
+  };
 }
 
 function noThreshold(name: string): never {

@@ -19,4 +19,6 @@ export interface Scene {
   readonly threshold: (name: string) => number;
   /** The queries of the application whose plans are to prune, from the config file. */
   readonly queries: readonly string[];
+  /** Reads what several checks need for the first of them alone, and gives the others the same; a read that fails is not kept. */
+  readonly once: <T>(what: string, read: () => Promise<T>) => Promise<T>;
 }

@@ -5,7 +5,7 @@ import { type Interval, periodCeiling, periodStart } from '../time/periods.ts';
 import { compare } from './coverage.ts';
 import { type DefaultScan, tooLarge } from './default-scan.ts';
 import type { DefaultGroup, DrainFacts, Sane } from './drain-read.ts';
-import { type DrainRequest, notAfterOf } from './drain-request.ts';
+import { type DrainRequest, NOT_BEFORE, notAfterOf } from './drain-request.ts';
 import type { DrainWay } from './drain-steps.ts';
 import type { Conflict, DefaultRows } from './ensure-plan.ts';
 import type { DefaultPartition } from './read.ts';
@@ -20,11 +20,20 @@ export interface LeftRows {
 }
 
 /** Gives the range in which a partition may exist: all periods of an interval that lie in what was asked, even in part. */
-export function saneRange(request: DrainRequest, interval: Interval, now: Instant): Sane {
+export function saneRange(
+  request: Pick<DrainRequest, 'notBefore' | 'notAfter'>,
+  interval: Interval,
+  now: Instant,
+): Sane {
   // A period is sane when it ends after the first instant and begins before the second.
   const lower = periodStart(request.notBefore, interval);
   const upper = periodCeiling(notAfterOf(request, now), interval);
   return { lower, upper: upper > lower ? upper : lower };
+}
+
+/** Gives the range in which a partition may exist when nobody says otherwise. */
+export function usualSaneRange(interval: Interval, now: Instant): Sane {
+  return saneRange({ notBefore: NOT_BEFORE, notAfter: null }, interval, now);
 }
 
 /** Lists the beginnings of the periods that have rows and were asked for, in ascending order. */

@@ -61,7 +61,7 @@ export async function readDefaultGroups(
 }
 
 /** Spells the test for each kind of row that no partition should exist for. */
-export function insaneKinds({ key, keyType }: PartitionedTable, sane: Sane) {
+export function insaneKinds({ key, keyType }: Pick<PartitionedTable, 'key' | 'keyType'>, sane: Sane) {
   const column = `d.${quoteIdentifier(key)}`;
   const [lower, upper] = [sane.lower, sane.upper].map((end) => quoteLiteral(formatBound(end, keyType)));
   return {

@@ -37,7 +37,7 @@ export interface DrainRequest {
 export const BATCH_ROWS = 10_000;
 
 /** Before this, clocks that were never set put their rows: 1970, 1980, 1999. */
-const NOT_BEFORE = fromCivil(2000, 1, 1);
+export const NOT_BEFORE = fromCivil(2000, 1, 1);
 
 /** How far ahead a partition still makes sense, in years. */
 const YEARS_AHEAD = 10;
@@ -70,6 +70,6 @@ export function parseDrainRequest(options: DrainOptions): DrainRequest {
 }
 
 /** Gives the instant from which on no partition should begin. */
-export function notAfterOf({ notAfter }: DrainRequest, now: Instant): Instant {
+export function notAfterOf({ notAfter }: Pick<DrainRequest, 'notAfter'>, now: Instant): Instant {
   return notAfter ?? addPeriods(now, 'year', YEARS_AHEAD);
 }

@@ -47,6 +47,8 @@ export interface Member {
   readonly rowSecurity: boolean;
   readonly forceRowSecurity: boolean;
   readonly replicaIdentity: string;
+  /** Privileges were ever granted or revoked on it; else it has those of a new table, its owner's alone. */
+  readonly hasGrants: boolean;
   /** `name=value` */
   readonly options: readonly string[];
   readonly toastOptions: readonly string[];

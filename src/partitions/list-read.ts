@@ -103,7 +103,7 @@ export interface DefaultCount {
 }
 
 /** Counting stops here: past it the answer is "very many", and the point is made. */
-const MOST_DEFAULT_ROWS = 100_001;
+export const MOST_DEFAULT_ROWS = 100_001;
 
 /** Counts the rows of DEFAULT, up to 100,001; waits for no lock. */
 export async function countDefaultRows(

@@ -52,6 +52,7 @@ function tableAsMember({ table }: IndexState): Member {
     rowSecurity: false,
     forceRowSecurity: false,
     replicaIdentity: 'd',
+    hasGrants: false,
     options: [],
     toastOptions: [],
     hasToast: false,

@@ -3,7 +3,7 @@ import type { PartitionedTable } from '../db/catalog.ts';
 import { underBudget } from '../db/run-steps.ts';
 import type { Session } from '../db/session.ts';
 import { reading } from '../db/transaction.ts';
-import { groupBy, type Member } from './drift.ts';
+import { DRIFT_KINDS, type DriftKind, groupBy, type Member } from './drift.ts';
 import type { LeafTemplate } from './leaf-template.ts';
 import { newestLeaf, readLeafTemplate } from './leaf-template-read.ts';
 import { type Partitions, readPartitions } from './read.ts';
@@ -40,8 +40,51 @@ export async function prepareRepair(
   const template = await underBudget(session, `Read ${table.qualified}`, locks, options, () =>
     reading(session, () => readLeafTemplate(session, table, partitions.leaves), options.budget.lockTimeoutMs),
   );
-  const facts = await reading(session, () => readFacts(session, table, partitions, members, template));
+  const facts = await reading(session, () =>
+    readFacts(session, table, partitions, members, template, request.kinds),
+  );
   return { ...planRepair({ ...facts, chosen }, request.kinds), table, members };
+}
+
+/**
+ * Finds what has drifted, in the caller's transaction, as `partitions repair` does, but for indexes, and for the privileges on
+ * partitions that nobody ever granted any on: who comes through the table needs none there.
+ *
+ * Waits for the table alone: pg_get_indexdef and the like take ACCESS SHARE on it.
+ */
+export async function findDrift(session: Session, table: PartitionedTable): Promise<PreparedRepair> {
+  const kinds = new Set(DRIFT_KINDS.filter((kind) => kind !== 'indexes'));
+  const partitions = await readPartitions(session, table);
+  const members = inOrder(table, partitions, await readMembers(session, table));
+  const template = await readLeafTemplate(session, table, partitions.leaves);
+  const facts = await readFacts(session, table, partitions, members, template, kinds);
+  const onColumns = facts.grants.filter(({ column }) => column !== null).map(({ oid }) => oid);
+  const touched = new Set([
+    ...members.filter(({ hasGrants }) => hasGrants).map(({ oid }) => oid),
+    ...onColumns,
+  ]);
+  const grants = facts.grants.filter(({ oid }) => touched.has(oid));
+  const chosen = choose(table, members, []);
+  return { ...planRepair({ ...facts, grants, chosen }, kinds), table, members };
+}
+
+const NO_INDEXES: RepairFacts['indexes'] = { lacking: [], tableIndexes: [], loose: [], taken: new Map() };
+
+async function readIndexFacts(
+  session: Session,
+  table: PartitionedTable,
+  members: readonly Member[],
+): Promise<RepairFacts['indexes']> {
+  const oids = members.map(({ oid }) => oid);
+  const lacking = await readLacking(session, table, oids);
+  const incomplete = new Set(lacking.map(({ oid }) => oid));
+  const schemas = new Set(members.filter(({ oid }) => incomplete.has(oid)).map(({ schema }) => schema));
+  return {
+    lacking,
+    tableIndexes: await readTableIndexes(session, table),
+    loose: await readLooseIndexes(session, table, oids),
+    taken: await readNamesIn(session, [...schemas]),
+  };
 }
 
 async function readFacts(
@@ -50,12 +93,10 @@ async function readFacts(
   partitions: Partitions,
   members: readonly Member[],
   template: LeafTemplate,
+  kinds: ReadonlySet<DriftKind>,
 ): Promise<Omit<RepairFacts, 'chosen'>> {
   const oids = members.map(({ oid }) => oid);
   const model = newestLeaf(partitions.leaves)?.oid ?? 0;
-  const lacking = await readLacking(session, table, oids);
-  const incomplete = new Set(lacking.map(({ oid }) => oid));
-  const schemas = new Set(members.filter(({ oid }) => incomplete.has(oid)).map(({ schema }) => schema));
   return {
     table,
     template,
@@ -68,12 +109,7 @@ async function readFacts(
     triggers: await readTriggersFound(session, table, oids),
     identities: await readIdentitiesFound(session, table, oids),
     indexOptions: await readIndexOptions(session, table, oids, model),
-    indexes: {
-      lacking,
-      tableIndexes: await readTableIndexes(session, table),
-      loose: await readLooseIndexes(session, table, oids),
-      taken: await readNamesIn(session, [...schemas]),
-    },
+    indexes: kinds.has('indexes') ? await readIndexFacts(session, table, members) : NO_INDEXES,
   };
 }
 

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
-import { type ColumnLayout, comparableTree } from './node-tree.ts';
+import { INDEX_SHAPE, type ShapeRow, shapeOf } from './index-shape.ts';
 import { oidList } from './repair-read.ts';
 
 /** Where an index is. */
@@ -105,19 +105,9 @@ export async function readLacking(
   return rows;
 }
 
-type LooseRow = Omit<LooseIndex, 'shape'> & {
-  readonly outline: unknown;
-  readonly expressions: string | null;
-  readonly predicate: string | null;
-  readonly layout: ColumnLayout | null;
-};
+type LooseRow = Omit<LooseIndex, 'shape'> & ShapeRow;
 
-/**
- * Reads the indexes of the table, and those of its partitions that are not attached to them, in a comparable shape.
- *
- * It holds what CompareIndexInfo compares when an index is attached, and order and nulls besides, which that passes over
- * (14 to 18). From the catalog's columns: pg_get_indexdef would wait for a lock on any of the partitions.
- */
+/** Reads the indexes of the table, and those of its partitions that are not attached to them, in a comparable shape. */
 export async function readLooseIndexes(
   session: Session,
   table: PartitionedTable,
@@ -129,17 +119,7 @@ export async function readLooseIndexes(
            h.inhparent as parent, coalesce(to_jsonb(i.reloptions), '[]') as options,
            c.contype::text || case when c.condeferred then ' deferrable initially deferred'
                              when c.condeferrable then ' deferrable' else '' end as constraint,
-           jsonb_build_array(i.relam::int8, x.indisunique, to_jsonb(x) -> 'indnullsnotdistinct', x.indnkeyatts,
-             x.indisexclusion, (
-             select jsonb_agg(jsonb_build_array(a.attname, x.indcollation[k]::int8, x.indclass[k]::int8,
-                                x.indoption[k], o.attoptions) order by k)
-               from generate_series(0, x.indnatts - 1) k
-               left join pg_attribute a on a.attrelid = x.indrelid and a.attnum = x.indkey[k] and x.indkey[k] <> 0
-               left join pg_attribute o on o.attrelid = i.oid and o.attnum = k + 1)) as outline,
-           x.indexprs::text as expressions, x.indpred::text as predicate,
-           case when x.indexprs is not null or x.indpred is not null then (
-             select jsonb_object_agg(a.attnum, a.attname) from pg_attribute a
-              where a.attrelid = x.indrelid and a.attnum > 0 and not a.attisdropped) end as layout
+           ${INDEX_SHAPE}
       from pg_index x
       join pg_class i on i.oid = x.indexrelid
       join pg_namespace n on n.oid = i.relnamespace
@@ -150,10 +130,6 @@ export async function readLooseIndexes(
      order by i.relname`.execute(session.db);
   return rows.map(({ outline, expressions, predicate, layout, ...row }) => ({
     ...row,
-    shape: JSON.stringify([
-      outline,
-      comparableTree(expressions, layout ?? {}),
-      comparableTree(predicate, layout ?? {}),
-    ]),
+    shape: shapeOf({ outline, expressions, predicate, layout }),
   }));
 }

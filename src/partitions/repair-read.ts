@@ -32,6 +32,7 @@ export async function readMembers(session: Session, table: PartitionedTable): Pr
            m.parent as "parentOid", pn.nspname::text as "parentSchema", p.relname::text as "parentName",
            pg_get_userbyid(c.relowner)::text as owner, c.relrowsecurity as "rowSecurity",
            c.relforcerowsecurity as "forceRowSecurity", c.relreplident::text as "replicaIdentity",
+           c.relacl is not null as "hasGrants",
            coalesce(to_jsonb(c.reloptions), '[]') as options, coalesce(to_jsonb(t.reloptions), '[]') as "toastOptions",
            t.oid is not null as "hasToast"
       from member m

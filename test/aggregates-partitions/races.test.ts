@@ -12,6 +12,7 @@ import {
   storedOf,
 } from '../support/retention.ts';
 import type { TestDatabase } from '../support/server.ts';
+import { insertTwin, TWINS, turnTwin } from '../support/sketch.ts';
 
 let database: TestDatabase;
 afterEach(() => database.drop());
@@ -99,6 +100,23 @@ it.each(SLIPS.flatMap(([what, happens]) => [true, false].map((between) => ({ wha
     await expectExact(database, "hour >= '2026-02-01+00'");
   },
 );
+
+it('a change that only the sketch tells keeps a leaf into which it slipped from its drop', async () => {
+  database = await retentionDatabase({ refreshedAt: null });
+  await database.sql.unsafe(insertTwin(TWINS.first, 1, '2026-01-20 03:00+00'));
+  await refreshed(database);
+  const detached = await partitionsWith(
+    database,
+    ['detach', JANUARY],
+    /detach partition .* concurrently/,
+    () => database.sql.unsafe(turnTwin(JANUARY, 1, '2026-01-20 03:00+00')),
+  );
+  expect(detached).toMatchObject({ exitCode: 0, data: { detached: [JANUARY] } });
+  expect(await partitions(database, 'drop', JANUARY, '--yes')).toMatchObject(NOT_AGGREGATED);
+  // Turned back, it is what was counted.
+  await database.sql.unsafe(turnTwin(JANUARY, 1, '2026-01-20 03:00+00', TWINS.first));
+  expect(await partitions(database, 'drop', JANUARY, '--yes')).toMatchObject({ exitCode: 0 });
+});
 
 it('a reading that comes late and goes to DEFAULT keeps no detached leaf', async () => {
   database = await retentionDatabase({ default: true });

@@ -171,7 +171,8 @@ describe('sensors_sensoraggregate_live', () => {
       (1, '2026-03-05 05:00Z', 1.7e308), (1, '2026-03-05 05:01Z', 1.7e308), (1, '2026-03-05 06:00Z', 1e200), (1, '2026-03-05 06:01Z', 3e200),
       (1, '2026-03-05 07:00Z', 1.7e308), (2, '2026-03-05 05:00Z', 5e-324), (2, '2026-03-05 05:01Z', -1e-323), (3, '2026-03-05 05:00Z', 1e140),
       (3, '2026-03-05 05:01Z', 1e140)`);
-    const columns = `device_id, hour, reading_count, value_sum, value_avg, value_min, value_max, value_sxx, first_at, first_value, last_at, last_value`;
+    const columns = `device_id, hour, reading_count, value_sum, value_avg, value_min, value_max, value_sxx, first_at, first_value, last_at,
+      last_value, value_sketch`;
     const live = () =>
       database.sql.unsafe(
         `select ${columns} from sensors_sensoraggregate_live('2026-03-05Z', '2026-03-06Z') order by 1, 2`,

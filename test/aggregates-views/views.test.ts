@@ -87,8 +87,8 @@ describe('the views', () => {
     for (const [at, sum, sxx] of hours) {
       await database.sql`
         insert into sensors_sensoraggregate (device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx, first_at, first_value,
-                                             last_at, last_value)
-        select 1, h, 2, ${sum}::text::float8, 1, 2, ${sxx}::text::float8, h, 1, h, 2
+                                             last_at, last_value, value_sketch)
+        select 1, h, 2, ${sum}::text::float8, 1, 2, ${sxx}::text::float8, h, 1, h, 2, '{}'
           from (select ('2026-01-05 ' || ${at} || 'Z')::timestamptz) h (h)`;
     }
     const [day] = await database.sql`
@@ -226,8 +226,8 @@ describe('the views', () => {
   it('find a device by the unique key, and a day or month of all devices by the index of hours', async () => {
     await database.sql`
       insert into sensors_sensoraggregate (device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx, first_at, first_value,
-                                           last_at, last_value)
-      select d, h, 1, 1, 1, 1, 0, h, 1, h, 1
+                                           last_at, last_value, value_sketch)
+      select d, h, 1, 1, 1, 1, 0, h, 1, h, 1, '{655360001}'
         from generate_series('2026-01-01Z'::timestamptz, '2026-12-31Z', '1 hour') h, generate_series(1, 20) d
        order by h, d`;
     await database.sql`vacuum analyze sensors_sensoraggregate`;

@@ -47,7 +47,7 @@ async function makeLater(): Promise<void> {
 async function endState(): Promise<unknown> {
   const { sql } = database;
   const stored = await sql`
-    select device_id, hour, reading_count, value_sum::text, value_min, value_max, value_sxx::text, first_at, first_value, last_at, last_value
+    select device_id, hour, reading_count, value_sum::text, value_min, value_max, value_sxx::text, first_at, first_value, last_at, last_value, value_sketch
       from sensors_sensoraggregate order by device_id, hour`;
   const wrong = await differences(sql, 'sensors_sensoraggregate');
   const todo = await sql`

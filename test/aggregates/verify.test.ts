@@ -19,9 +19,9 @@ async function broken(ddl: string, look: () => Promise<void>): Promise<void> {
   } finally {
     await database.sql.unsafe(`delete from sensors_sensoraggregate;
       insert into sensors_sensoraggregate (id, device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx,
-                                           first_at, first_value, last_at, last_value)
+                                           first_at, first_value, last_at, last_value, value_sketch)
       select id, device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx,
-             first_at, first_value, last_at, last_value from kept;
+             first_at, first_value, last_at, last_value, value_sketch from kept;
       drop table kept`);
   }
 }
@@ -59,6 +59,11 @@ describe('verify', () => {
     ['firstValue', 'first_value = first_value + 1e-12'],
     ['lastAt', "last_at = last_at - interval '1 microsecond'"],
     ['lastValue', 'last_value = last_value + 1e-12'],
+    ['valueSketch', 'value_sketch[1] = value_sketch[1] + 1'],
+    ['valueSketch', 'value_sketch = value_sketch[2:]'],
+    ['valueSketch', "value_sketch = '{}'"],
+    ['valueSketch', 'value_sketch = value_sketch || 7'],
+    ['valueSketch', 'value_sketch = array[41 * 16384, null]'],
     ['valueSum', "value_sum = 'NaN'"],
     ['valueSum', "value_sum = 'Infinity'"],
     ['valueSxx', "value_sxx = 'NaN'"],
@@ -91,8 +96,8 @@ describe('verify', () => {
 
   it('finds rows that are missing, and rows that should not be there', async () => {
     const extra = `insert into sensors_sensoraggregate (device_id, hour, reading_count, value_sum, value_min, value_max, value_sxx,
-        first_at, first_value, last_at, last_value)
-      values (77, '2026-02-03 04:00+00', 1, 5, 5, 5, 0, '2026-02-03 04:10+00', 5, '2026-02-03 04:10+00', 5)`;
+        first_at, first_value, last_at, last_value, value_sketch)
+      values (77, '2026-02-03 04:00+00', 1, 5, 5, 5, 0, '2026-02-03 04:10+00', 5, '2026-02-03 04:10+00', 5, '{656670721}')`;
     await broken(`delete from sensors_sensoraggregate where ${ROW}; ${extra}`, async () => {
       const { exitCode, data } = await verify(database);
       expect([exitCode, data.checkedHours, data.mismatchCount]).toEqual([3, DEVICE_HOURS + 1, 2]);

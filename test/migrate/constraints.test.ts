@@ -14,6 +14,7 @@ const AGGREGATE = {
   first_value: '1',
   last_at: '2026-01-01T05:59:59.999999Z',
   last_value: '2',
+  value_sketch: '{655360001,656244737}',
 };
 const ORDER = { number: 'A-1', customer_id: '7', currency: 'EUR', total_amount: '10.50' };
 const LINE = { order_id: '1', line_no: '1', sku: 'S', quantity: '2', unit_price: '5.25' };

@@ -10,7 +10,10 @@ export function withDatabase(url: string, name: string): string {
 }
 
 /** Opens a client for a conninfo URL, as the tests need it: in UTC, silent, of one session unless told. */
-export function connectTo(url: string, options: { readonly max?: number } = {}): Sql {
+export function connectTo(
+  url: string,
+  options: { readonly max?: number; readonly fetchTypes?: boolean } = {},
+): Sql {
   const [, authority = '', database = '', query = ''] = URL_PARTS.exec(url) ?? [];
   // WHATWG URLs refuse a user without a host, which a socket's URL has.
   const whole = /[@/]$/.test(authority) ? `${authority}localhost` : authority;
@@ -24,6 +27,7 @@ export function connectTo(url: string, options: { readonly max?: number } = {}):
     database: decodeURIComponent(database),
     ssl: parameters.get('sslmode') === 'require' ? 'require' : false,
     max: options.max ?? 1,
+    fetch_types: options.fetchTypes ?? true,
     max_lifetime: null,
     onnotice: () => {},
     connection: { TimeZone: 'UTC', application_name: 'sensordb-test' },

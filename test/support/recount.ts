@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { runCli } from './cli.ts';
 import { liveDatabase, NOW } from './live.ts';
 import type { TestDatabase } from './server.ts';
+import { sketchOf } from './sketch.ts';
 
 /** Makes a live database with three devices, and leaves for February and March 2026. */
 export async function readingsDatabase(): Promise<TestDatabase> {
@@ -32,7 +33,7 @@ export function differences(sql: Sql | TransactionSql, relation: string, where =
   return sql.unsafe<{ device_id: string; hour: string; what: string }[]>(`
     with stored as materialized (select * from ${relation} s where ${where}),
     fresh as materialized (
-      select g.*, (select sum((r.value - g.value_avg) ^ 2) from unnest(g.vals) r (value)) as value_sxx from (
+      select g.*, (select sum((r.value - g.value_avg) ^ 2) from unnest(g.vals) r (value)) as value_sxx, ${sketchOf('g.vals')} as value_sketch from (
         select device_id, date_trunc('hour', "timestamp" at time zone 'UTC') at time zone 'UTC' as hour, count(*) as reading_count,
                sum(value) as value_sum, avg(value) as value_avg, min(value) as value_min, max(value) as value_max,
                min("timestamp") as first_at, (array_agg(value order by "timestamp", id))[1] as first_value,
@@ -43,8 +44,8 @@ export function differences(sql: Sql | TransactionSql, relation: string, where =
     select coalesce(f.device_id, s.device_id) as device_id, coalesce(f.hour, s.hour)::text as hour,
            case when f.hour is null then 'extra' when s.hour is null then 'missing' else 'other' end as what
       from fresh f full join stored s on s.device_id = f.device_id and s.hour = f.hour
-     where row(f.reading_count, f.value_min, f.value_max, f.first_at, f.first_value, f.last_at, f.last_value)
-             is distinct from row(s.reading_count, s.value_min, s.value_max, s.first_at, s.first_value, s.last_at, s.last_value)
+     where row(f.reading_count, f.value_min, f.value_max, f.first_at, f.first_value, f.last_at, f.last_value, f.value_sketch)
+             is distinct from row(s.reading_count, s.value_min, s.value_max, s.first_at, s.first_value, s.last_at, s.last_value, s.value_sketch)
         or not (${close('sum')} and ${close('avg')} and ${close('sxx')})`);
 }
 

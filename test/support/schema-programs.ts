@@ -72,6 +72,8 @@ function readAggregates(sql: TransactionSql, schema: string): PromiseLike<Routin
       array_remove(array[
         format('sfunc = %s', a.aggtransfn),
         format('stype = %s', format_type(a.aggtranstype, null)),
+        case when a.aggfinalfn <> 0 then format('finalfunc = %s', a.aggfinalfn) end,
+        case when a.aggfinalextra then 'finalfunc_extra' end,
         case when a.aggcombinefn <> 0 then format('combinefunc = %s', a.aggcombinefn) end,
         format('initcond = %L', a.agginitval),
         case when p.proparallel = 's' then 'parallel = safe' end

@@ -198,7 +198,7 @@ def device_delete_without_cascade_is_refused():
 def aggregate_outlives_its_device():
     owner = device()
     state = {"value_sum": 3.0, "value_min": 1.0, "value_max": 2.0, "value_sxx": 0.5, "reading_count": 2}
-    ends = {"first_at": START, "first_value": 1.0, "last_at": START, "last_value": 2.0}
+    ends = {"first_at": START, "first_value": 1.0, "last_at": START, "last_value": 2.0, "value_sketch": [655360001]}
     made, new = SensorAggregate.objects.update_or_create(device=owner, hour=START, defaults={**state, **ends})
     made.value_sum = 4.0
     made.save()

@@ -1,5 +1,6 @@
 """The models of the sensors, by hand: the tables belong to sensordb, so none is managed."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -43,6 +44,7 @@ class SensorAggregate(models.Model):
     first_value = models.FloatField()
     last_at = models.DateTimeField()
     last_value = models.FloatField()
+    value_sketch = ArrayField(models.IntegerField())
 
     class Meta:
         managed = False

@@ -1,0 +1,106 @@
+import { qualifiedName } from '../../db/quote.ts';
+import { fitName } from '../../partitions/names.ts';
+import { formatInstant, formatInstantShort } from '../../time/instant.ts';
+import type { Check, Found } from '../check.ts';
+import {
+  type DefaultContent,
+  type DefaultHindrance,
+  readContents,
+  readHindrances,
+  type WithDefault,
+} from '../default-rows.ts';
+import { tableWords } from '../ensure-fix.ts';
+import { commandFix, type Fix, shellWord } from '../fix.ts';
+import type { Scene } from '../scene.ts';
+import { readTimeTables } from '../time-tables.ts';
+
+/** Finds rows in DEFAULT partitions of tables partitioned by time. */
+export const defaultRows: Check = {
+  name: 'default_rows',
+  area: 'partitions',
+  finds: 'rows in the DEFAULT partition of a table partitioned by time',
+  explanation: `Rows in DEFAULT are read by every query that names a time outside of the partitions, are taken by no retention, and
+keep the partition that they belong into from being made: ATTACH refuses it, and scans all of DEFAULT under ACCESS EXCLUSIVE.
+
+The rows are counted up to 100,001, which needs SELECT on DEFAULT. Rows before the year 2000 or more than ten years ahead, infinite
+times, and no time at all are told apart, for no partition should exist for them: they come from clocks that were never set, and
+the drain moves them into an ordinary table of their own. DEFAULT partitions of lists are left alone: rows are at home there.`,
+  thresholds: {},
+  opens: true,
+  look: async (scene) => {
+    const all = (await readTimeTables(scene)).flatMap((table): readonly WithDefault[] =>
+      table.default === null ? [] : [{ table, byDefault: table.default }],
+    );
+    if (all.length === 0) return { found: [] };
+    const hindrances = await readHindrances(scene, all);
+    const contents = await readContents(
+      scene,
+      all.filter(({ byDefault }) => !hindrances.has(byDefault.oid)),
+    );
+    const byOid = new Map(contents.map((content) => [content.oid, content]));
+    return {
+      found: all.flatMap((one) => {
+        const why = hindrances.get(one.byDefault.oid);
+        if (why !== undefined) return unseen(scene, one, why) ?? [];
+        const content = byOid.get(one.byDefault.oid);
+        return content === undefined || content.rows === 0 ? [] : judge(one, content);
+      }),
+    };
+  },
+};
+
+function judge(one: WithDefault, content: DefaultContent): Found {
+  const { table, byDefault } = one;
+  const { rows, isMore, insane, earliest, latest } = content;
+  const count = `${isMore ? 'more than ' : ''}${isMore ? rows - 1 : rows} ${rows === 1 ? 'row' : 'rows'}`;
+  const span =
+    earliest === null || latest === null
+      ? ''
+      : `, of ${formatInstantShort(earliest)} to ${formatInstantShort(latest)}`;
+  const stray =
+    insane === 0 ? '' : ` No partition should exist for ${insane === rows ? 'any' : insane} of them.`;
+  return {
+    severity: 'warning',
+    object: table.qualified,
+    message: `${byDefault.qualified} holds ${count}${span}.${stray}`,
+    evidence: {
+      default: byDefault.qualified,
+      rows,
+      isExact: !isMore,
+      rowsForNoPartition: insane,
+      earliest: earliest === null ? null : formatInstant(earliest),
+      latest: latest === null ? null : formatInstant(latest),
+    },
+    fixes: fixesOf(one, content),
+  };
+}
+
+function fixesOf({ table, byDefault }: WithDefault, { insane, isMore }: DefaultContent): readonly Fix[] {
+  // The drain takes a plain DEFAULT alone.
+  if (!table.isManaged || byDefault.relkind !== 'r') return [];
+  const aside = qualifiedName(table.schema, fitName(table.name, '_quarantine'));
+  const quarantine = insane > 0 || isMore ? ` --quarantine ${shellWord(aside)}` : '';
+  return [commandFix('partition', `sensordb partitions drain ${tableWords(table)}${quarantine}`)];
+}
+
+function unseen(scene: Scene, { table, byDefault }: WithDefault, why: DefaultHindrance): Found | null {
+  // The run reports what is locked.
+  if (why === 'locked') return null;
+  const { user } = scene.session.server;
+  const { qualified } = byDefault;
+  const [reason, needs] = {
+    foreign: [`${qualified} is a foreign table, which is not read.`, 'a look at the other server'],
+    no_select: [`Role ${user} may not read ${qualified}.`, `SELECT on ${qualified}`],
+    row_security: [
+      `Row security hides rows of ${qualified} from role ${user}.`,
+      `BYPASSRLS, or the owner of ${qualified}`,
+    ],
+  }[why] as [string, string];
+  return {
+    severity: 'unknown',
+    object: table.qualified,
+    message: `The rows in DEFAULT could not be counted. ${reason}`,
+    evidence: { default: qualified, needs },
+    fixes: [],
+  };
+}

@@ -1,0 +1,97 @@
+import { sql } from 'kysely';
+import { quoteIdentifier } from '../db/quote.ts';
+import { usualSaneRange } from '../partitions/drain-plan.ts';
+import { insaneKinds } from '../partitions/drain-read.ts';
+import { MOST_DEFAULT_ROWS } from '../partitions/list-read.ts';
+import { fromDate, type Instant, parseInstant } from '../time/instant.ts';
+import { intervalOfLeaves } from './ensure-fix.ts';
+import type { Scene } from './scene.ts';
+import { memberTree } from './scope.ts';
+import type { TimeDefault, TimeTable } from './time-table.ts';
+
+/** A table of time with a DEFAULT. */
+export interface WithDefault {
+  readonly table: TimeTable;
+  readonly byDefault: TimeDefault;
+}
+
+/** Rows of one DEFAULT. */
+export interface DefaultContent {
+  readonly oid: number;
+  readonly rows: number;
+  /** Counting stopped there. */
+  readonly isMore: boolean;
+  /** Those that no partition should exist for, of what was counted. */
+  readonly insane: number;
+  /** Of the others, if the key is a column; else null. */
+  readonly earliest: Instant | null;
+  readonly latest: Instant | null;
+}
+
+/** Why a DEFAULT cannot be read. */
+export type DefaultHindrance = 'locked' | 'foreign' | 'no_select' | 'row_security';
+
+/** Finds out which of them cannot be read, or not whole: one query. */
+export async function readHindrances(
+  scene: Scene,
+  all: readonly WithDefault[],
+): Promise<ReadonlyMap<number, DefaultHindrance>> {
+  const { rows } = await sql<{ oid: number; why: DefaultHindrance | null }>`
+    with recursive ${memberTree(scene)},
+    locked as materialized (
+      select m.oid, m.parent from member m where m.oid = any (${scene.locked}::oid[])
+    )
+    select c.oid,
+           case when exists (select from locked l where c.oid in (l.oid, l.parent)) then 'locked'
+                when c.relkind = 'f' then 'foreign'
+                when not has_table_privilege(c.oid, 'select') then 'no_select'
+                when row_security_active(c.oid) then 'row_security' end as why
+      from pg_class c
+     where c.oid = any (${`{${all.map(({ byDefault }) => byDefault.oid).join()}}`}::oid[])`.execute(
+    scene.session.db,
+  );
+  return new Map(rows.flatMap(({ oid, why }) => (why === null ? [] : [[oid, why] as const])));
+}
+
+interface ContentRow {
+  readonly oid: string;
+  readonly rows: string;
+  readonly insane: string;
+  readonly earliest: string | null;
+  readonly latest: string | null;
+}
+
+/** Counts the rows of DEFAULTs, of each up to 100,001: one query, whatever their number. */
+export async function readContents(
+  { session, now }: Scene,
+  all: readonly WithDefault[],
+): Promise<readonly DefaultContent[]> {
+  if (all.length === 0) return [];
+  const { rows } = await session.run<ContentRow>(
+    all.map((one) => contentQuery(one, fromDate(now))).join('\nunion all\n'),
+  );
+  return rows.map(({ oid, rows: counted, insane, earliest, latest }) => ({
+    oid: Number(oid),
+    rows: Number(counted),
+    isMore: Number(counted) >= MOST_DEFAULT_ROWS,
+    insane: Number(insane),
+    earliest: earliest === null ? null : parseInstant(earliest),
+    latest: latest === null ? null : parseInstant(latest),
+  }));
+}
+
+function contentQuery({ table, byDefault }: WithDefault, now: Instant): string {
+  const limited = (what: string): string =>
+    `(select ${what} from ${byDefault.qualified} d limit ${MOST_DEFAULT_ROWS}) r`;
+  const oid = `'${byDefault.oid}' as oid, count(*)::text as rows`;
+  const { key, keyType } = table;
+  if (key === null) {
+    return `select ${oid}, '0' as insane, null as earliest, null as latest from ${limited('')}`;
+  }
+  const sane = usualSaneRange(intervalOfLeaves(table) ?? 'day', now);
+  const insane = `(${Object.values(insaneKinds({ key, keyType }, sane)).join(' or ')})`;
+  return `select ${oid}, (count(*) filter (where r.insane))::text as insane,
+                 (min(r.key) filter (where not r.insane))::text as earliest,
+                 (max(r.key) filter (where not r.insane))::text as latest
+            from ${limited(`d.${quoteIdentifier(key)} as key, ${insane} as insane`)}`;
+}

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { applyFixes, inspect, inspectOnly } from '../support/inspect.ts';
+import { leavesOf, months } from '../support/inspect-leaves.ts';
+import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+const now = '2026-03-15T12:00:00Z';
+
+describe('default_rows', () => {
+  let database: TestDatabase;
+  let role: TestRole;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    role = await createRole(database);
+    await database.sql.unsafe(`
+      create table r (id bigint, "timestamp" timestamptz) partition by range ("timestamp");
+      ${leavesOf('r', months('2026-01', 5))}
+      create table r_default partition of r default;
+      insert into r values (1, '2026-02-03Z');
+      create table bare (at date not null) partition by range (at);
+      ${leavesOf('bare', months('2026-01', 5))}
+      create table by_list (region text) partition by list (region);
+      create table by_list_1 partition of by_list for values in ('a');
+      create table by_list_default partition of by_list default;
+      insert into by_list values ('z')`);
+  });
+  afterAll(async () => {
+    await dropRoles(database.sql, [role]);
+    await database.drop();
+  });
+
+  const look = async (options = {}) => await inspectOnly(database, 'default_rows', { now, ...options });
+
+  it('is quiet on an empty DEFAULT, on none, and on that of a list', async () => {
+    expect(await look()).toMatchObject({ findings: [], passed: ['default_rows'] });
+  });
+
+  it('finds rows that belong into partitions; the drain makes those', async () => {
+    await database.sql`insert into r values (2, '2026-07-03 01:00Z'), (3, '2025-12-31Z')`;
+    const { findings, exitCode } = await look();
+    expect(exitCode).toBe(3);
+    expect(findings).toMatchObject([
+      {
+        severity: 'warning',
+        object: 'public.r',
+        message: 'public.r_default holds 2 rows, of 2025-12-31 to 2026-07-03T01:00:00Z.',
+        evidence: { rows: 2, isExact: true, rowsForNoPartition: 0 },
+        fix: ['sensordb partitions drain --table public.r'],
+      },
+    ]);
+    await applyFixes(database, findings, { now });
+    expect((await look()).findings).toEqual([]);
+    expect(await database.sql`select count(*)::int4 as n from r`).toEqual([{ n: 3 }]);
+  });
+
+  it('tells apart the rows that no partition should exist for; the drain sets them aside', async () => {
+    await database.sql`
+      insert into r values (4, '1970-01-01Z'), (5, '2098-06-15Z'), (6, 'infinity'), (7, null), (8, '2026-08-01Z')`;
+    const env = { PGOPTIONS: '-c TimeZone=America/New_York -c DateStyle=German -c search_path=' };
+    const { findings } = await look({ env });
+    expect(findings).toMatchObject([
+      {
+        object: 'public.r',
+        message:
+          'public.r_default holds 5 rows, of 2026-08-01 to 2026-08-01. No partition should exist for 4 of them.',
+        fix: ['sensordb partitions drain --table public.r --quarantine public.r_quarantine'],
+      },
+    ]);
+    await applyFixes(database, findings, { now });
+    expect((await look()).findings).toEqual([]);
+    expect(await database.sql`select count(*)::int4 as n from r_quarantine`).toEqual([{ n: 4 }]);
+  });
+
+  it('does not say that DEFAULT is empty to a role that may not look, or not at all rows', async () => {
+    const asRole = async () => await inspectOnly({ url: role.url }, 'default_rows', { now });
+    expect(await asRole()).toMatchObject({
+      exitCode: 3,
+      findings: [
+        {
+          severity: 'unknown',
+          object: 'public.r',
+          evidence: { needs: 'SELECT on public.r_default' },
+          fix: [],
+        },
+      ],
+      passed: [],
+    });
+    await database.sql.unsafe(`grant select on r_default to ${role.name}`);
+    expect(await asRole()).toMatchObject({ findings: [], passed: ['default_rows'] });
+    await database.sql`alter table r_default enable row level security`;
+    expect((await asRole()).findings).toMatchObject([
+      { severity: 'unknown', object: 'public.r', evidence: { default: 'public.r_default' } },
+    ]);
+    await database.sql`alter table r_default disable row level security`;
+  });
+
+  it('answers while somebody locks DEFAULT, and says who', async () => {
+    const other = database.connect();
+    await other.unsafe('begin; lock table r_default in access exclusive mode');
+    const { findings, passed } = await look();
+    expect(findings).toMatchObject([{ check: 'locked', severity: 'unknown', object: 'public.r_default' }]);
+    expect(passed).toEqual([]);
+    await other.unsafe('rollback');
+  });
+
+  it('counts no further than 100,000 rows', async () => {
+    await database.sql`insert into r select n, '2026-09-01Z' from generate_series(1, 100500) n`;
+    const { findings } = await look();
+    expect(findings).toMatchObject([
+      { object: 'public.r', evidence: { rows: 100_001, isExact: false, rowsForNoPartition: 0 } },
+    ]);
+    expect(findings[0]?.message).toMatch(/holds more than 100000 rows/);
+    // Who knows what the rest is.
+    expect(findings[0]?.fix).toEqual([
+      'sensordb partitions drain --table public.r --quarantine public.r_quarantine',
+    ]);
+  });
+});
+
+describe('default_rows of other tables', () => {
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    await database.sql.unsafe(`
+      create foreign data wrapper elsewhere;
+      create server elsewhere foreign data wrapper elsewhere;
+      create table far (at timestamptz) partition by range (at);
+      create foreign table far_default partition of far default server elsewhere;
+      create table "O""dd" ("Zeit" timestamp) partition by range ("Zeit");
+      create table "o d" partition of "O""dd" default partition by list ("Zeit");
+      create table od_1 partition of "o d" default;
+      insert into "O""dd" values ('2026-01-01 01:02:03.456789');
+      create table computed (at timestamptz) partition by range ((at at time zone 'UTC'));
+      create table computed_default partition of computed default;
+      insert into computed values (now());
+      create table m (at timestamptz not null) partition by range (at);
+      create table m_03 partition of m for values from ('2026-03-01Z') to ('2026-04-01Z') partition by range (at);
+      create table m_03_default partition of m_03 default;
+      insert into m values ('2026-03-05Z')`);
+  });
+  afterAll(() => database.drop());
+
+  it('sees every DEFAULT that can be read, and prints only commands that work', async () => {
+    const { findings } = await inspectOnly(database, 'default_rows', { now });
+    expect(findings.map(({ object, severity, fix }) => ({ object, severity, fixes: fix.length }))).toEqual([
+      { object: 'public."O""dd"', severity: 'warning', fixes: 0 },
+      { object: 'public.computed', severity: 'warning', fixes: 0 },
+      { object: 'public.m_03', severity: 'warning', fixes: 1 },
+      { object: 'public.far', severity: 'unknown', fixes: 0 },
+    ]);
+    await applyFixes(database, findings, { now });
+    const words = ['--only', 'default_rows', '--table', 'm'];
+    expect((await inspect(database, words, { now })).findings).toEqual([]);
+  });
+});

@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { inspectOnly } from '../support/inspect.ts';
+import { days, leavesOf, months } from '../support/inspect-leaves.ts';
+import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+
+describe('partition_bounds', () => {
+  let database: TestDatabase;
+  let role: TestRole;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    role = await createRole(database);
+    // All is well with these: one interval, then another; ends without a bound; a rhythm of their own; too few to tell.
+    await database.sql.unsafe(`
+      create table turned (at timestamptz not null) partition by range (at);
+      create table turned_0 partition of turned for values from (minvalue) to ('2025-11-01Z');
+      ${leavesOf('turned', months('2025-11', 4))}
+      ${leavesOf('turned', days('2026-02-01', 6))}
+      create table turned_z partition of turned for values from ('2026-02-06Z') to (maxvalue);
+      create table local (at timestamptz not null) partition by range (at);
+      ${leavesOf(
+        'local',
+        months('2025-01', 9).map((day) => `${day} 05:00`),
+      )}
+      create table few (at timestamptz not null) partition by range (at);
+      ${leavesOf('few', ['2026-01-01', '2026-01-16', '2026-02-01', '2026-03-01'])}`);
+  });
+  afterAll(async () => {
+    await dropRoles(database.sql, [role]);
+    await database.drop();
+  });
+
+  it('is quiet on a change of interval, on open ends, and on a rhythm of its own', async () => {
+    expect(await inspectOnly(database, 'partition_bounds')).toMatchObject({
+      findings: [],
+      passed: ['partition_bounds'],
+    });
+  });
+
+  it('notes half months, a quarter among months, and a bound made in another time zone', async () => {
+    await database.sql.unsafe(`
+      create table "Odd" ("timestamp" timestamptz not null) partition by range ("timestamp");
+      create table "Q" partition of "Odd" for values from ('2025-04-01Z') to ('2025-07-01Z');
+      create table o7 partition of "Odd" for values from ('2025-07-01Z') to ('2025-08-01Z');
+      create table o8 partition of "Odd" for values from ('2025-08-01Z') to ('2025-09-01Z');
+      create table o9 partition of "Odd" for values from ('2025-09-01Z') to ('2025-10-01Z');
+      create table o10a partition of "Odd" for values from ('2025-10-01Z') to ('2025-10-16Z');
+      create table o10b partition of "Odd" for values from ('2025-10-16Z') to ('2025-11-01Z');
+      set timezone to 'America/New_York';
+      create table o12 partition of "Odd" for values from ('2025-12-01') to ('2026-01-01');
+      reset timezone`);
+    const { findings, exitCode } = await inspectOnly(database, 'partition_bounds');
+    expect(exitCode).toBe(0);
+    expect(findings).toMatchObject([
+      {
+        severity: 'info',
+        object: 'public."Odd"',
+        evidence: {
+          leaves: [
+            'Q (2025-04-01 to 2025-07-01)',
+            'o10a (2025-10-01 to 2025-10-16)',
+            'o10b (2025-10-16 to 2025-11-01)',
+            'o12 (2025-12-01T05:00:00Z to 2026-01-01T05:00:00Z)',
+          ],
+          intervals: ['month'],
+        },
+        fix: [],
+      },
+    ]);
+    const env = { PGOPTIONS: '-c TimeZone=America/New_York -c DateStyle=German -c search_path=' };
+    expect((await inspectOnly({ url: role.url }, 'partition_bounds', { env })).findings).toEqual(findings);
+  });
+});
