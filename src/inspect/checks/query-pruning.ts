@@ -1,19 +1,12 @@
 import { sql } from 'kysely';
 import { quoteIdentifier } from '../../db/quote.ts';
-import type { Session } from '../../db/session.ts';
-import { SQLSTATE, sqlstateOf } from '../../db/sqlstate.ts';
-import { splitStatements } from '../../db/statements.ts';
 import type { Check, Found } from '../check.ts';
+import { explainQuery } from '../explain-query.ts';
 import { sqlFix } from '../fix.ts';
-import { type PlanNode, type ScannedRelation, scannedRelations } from '../plan-tree.ts';
+import { type ScannedRelation, scannedRelations } from '../plan-tree.ts';
 import type { Scene } from '../scene.ts';
 import { relationTree } from '../scope.ts';
-
-/** A query of the application. */
-interface Query {
-  readonly text: string;
-  readonly from: 'config' | 'pg_stat_statements';
-}
+import { type Query, readStatements } from '../seen-queries.ts';
 
 /** A partitioned table. */
 interface Table {
@@ -120,56 +113,6 @@ async function readTables(scene: Scene, locks: number): Promise<readonly Table[]
   return rows;
 }
 
-interface Statements {
-  readonly statements: readonly Query[];
-  /** How many are of other roles, whose texts the role may not see. */
-  readonly hidden: number;
-}
-
-/** Lists the statements that took the most time, of those that name one of the tables. */
-async function readStatements(scene: Scene, tables: readonly Table[]): Promise<Statements> {
-  const { session, capabilities } = scene;
-  const schema = capabilities.pgStatStatements;
-  if (schema === null) return { statements: [], hidden: 0 };
-  await session.run('savepoint statements');
-  try {
-    return await selectStatements(scene, schema, tables);
-  } catch (thrown) {
-    // It is installed, and not loaded by shared_preload_libraries (55000).
-    if (sqlstateOf(thrown) !== SQLSTATE.objectNotInPrerequisiteState) throw thrown;
-    await session.run('rollback to savepoint statements');
-    return { statements: [], hidden: 0 };
-  }
-}
-
-async function selectStatements(
-  { session, threshold }: Scene,
-  schema: string,
-  tables: readonly Table[],
-): Promise<Statements> {
-  const names = tables.map(({ name }) => name.replaceAll(/[\\%_]/g, '\\$&'));
-  // Of a statement that the role may not see the queryid is null (14 to 18).
-  const { rows } = await session.run<{ query: string | null; hidden: number }>(
-    `with statement as materialized (
-       select s.query, s.queryid, s.total_exec_time from ${schema}.pg_stat_statements s
-        where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
-     )
-     (select s.query, 0 as hidden from statement s
-       where s.queryid is not null and s.query ~* '^\\s*(select|with|update|delete)\\M'
-         and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)
-       order by s.total_exec_time desc, s.queryid limit $2::int)
-     union all
-     select null, count(*)::int from statement s where s.queryid is null`,
-    [JSON.stringify(names), threshold('statements')],
-  );
-  return {
-    statements: rows.flatMap(({ query }) =>
-      query === null ? [] : [{ text: query, from: 'pg_stat_statements' as const }],
-    ),
-    hidden: rows.reduce((sum, { hidden }) => sum + hidden, 0),
-  };
-}
-
 async function judge(
   scene: Scene,
   tables: readonly Table[],
@@ -182,7 +125,7 @@ async function judge(
     const why = `${large.qualified} has ${large.leaves} partitions: planned without pruning it would lock ${large.relations} relations, more than half of the ${locks} that the server has locks for`;
     return query.from === 'config' ? [unknown(scene, query, `${why}.`)] : [];
   }
-  const plan = await explain(scene, query);
+  const plan = await explainQuery(scene.session, query);
   if ('problem' in plan) return query.from === 'config' ? [unknown(scene, query, plan.problem)] : [];
   const scanned = scannedRelations(plan.tree);
   return tables.flatMap((table) => {
@@ -196,63 +139,6 @@ async function judge(
 function countOf({ members }: Table, scanned: readonly ScannedRelation[]): number {
   const own = new Set(members.map((pair) => JSON.stringify(pair)));
   return scanned.filter(({ schema, name }) => own.has(JSON.stringify([schema, name]))).length;
-}
-
-type Explained = { readonly tree: PlanNode } | { readonly problem: string };
-
-/** Plans a query for values that are not known yet, and lets the plan begin with nulls in their place. */
-async function explain({ session }: Scene, { text }: Query): Promise<Explained> {
-  const statement = onlyStatement(text);
-  if (statement === null) return { problem: 'It is not one statement of SQL.' };
-  await session.run('savepoint planning');
-  try {
-    // As the application's own role reads names; rolling back to the savepoint undoes it.
-    const path = session.server.searchPath.map(quoteIdentifier).join(', ');
-    await session.run(`set local search_path to ${path === '' ? 'pg_catalog' : path}`);
-    await session.run('set local plan_cache_mode to force_generic_plan');
-    await session.run(`prepare ${PREPARED} as ${statement}`);
-    return await explainPrepared(session);
-  } catch (thrown) {
-    const code = sqlstateOf(thrown);
-    if (code === null || code === SQLSTATE.lockNotAvailable || code === SQLSTATE.queryCanceled) throw thrown;
-    return { problem: `EXPLAIN fails: ${(thrown as Error).message}.` };
-  } finally {
-    await session.runAlways('rollback to savepoint planning').catch(() => {});
-  }
-}
-
-const PREPARED = 'sensordb_inspect';
-
-async function explainPrepared({ run, runAlways }: Session): Promise<Explained> {
-  try {
-    const { rows: found } = await run<{ parameters: number }>(
-      `select cardinality(p.parameter_types)::int as parameters from pg_catalog.pg_prepared_statements p where p.name = '${PREPARED}'`,
-    );
-    const nulls = Array.from({ length: found[0]?.parameters ?? 0 }, () => 'null');
-    const { rows } = await run<{ 'QUERY PLAN': string | readonly { readonly Plan: PlanNode }[] }>(
-      `explain (format json, verbose) execute ${PREPARED}${nulls.length === 0 ? '' : `(${nulls.join()})`}`,
-    );
-    const printed = rows[0]?.['QUERY PLAN'] ?? '[]';
-    const plans = (typeof printed === 'string' ? JSON.parse(printed) : printed) as readonly {
-      readonly Plan: PlanNode;
-    }[];
-    const tree = plans[0]?.Plan;
-    return tree === undefined ? { problem: 'EXPLAIN printed no plan.' } : { tree };
-  } finally {
-    // What was prepared outlives the transaction.
-    await runAlways('rollback to savepoint planning').catch(() => {});
-    await runAlways(`deallocate ${PREPARED}`).catch(() => {});
-  }
-}
-
-/** More than one would be run, not only planned. */
-function onlyStatement(text: string): string | null {
-  try {
-    const [statement, ...others] = splitStatements(text);
-    return others.length === 0 ? (statement?.sql ?? null) : null;
-  } catch {
-    return null; // It is no SQL that can be taken apart.
-  }
 }
 
 const LONGEST = 200;

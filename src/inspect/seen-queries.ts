@@ -1,0 +1,62 @@
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
+import type { Scene } from './scene.ts';
+
+/** A query of the application. */
+export interface Query {
+  readonly text: string;
+  readonly from: 'config' | 'pg_stat_statements';
+}
+
+/** What pg_stat_statements has seen. */
+interface Statements {
+  readonly statements: readonly Query[];
+  /** How many are of other roles, whose texts the role may not see. */
+  readonly hidden: number;
+}
+
+/** Lists the statements that took the most time, of those that name one of the tables. */
+export async function readStatements(
+  scene: Scene,
+  tables: readonly { readonly name: string }[],
+): Promise<Statements> {
+  const { session, capabilities } = scene;
+  const schema = capabilities.pgStatStatements;
+  if (schema === null) return { statements: [], hidden: 0 };
+  await session.run('savepoint statements');
+  try {
+    return await selectStatements(scene, schema, tables);
+  } catch (thrown) {
+    // It is installed, and not loaded by shared_preload_libraries (55000).
+    if (sqlstateOf(thrown) !== SQLSTATE.objectNotInPrerequisiteState) throw thrown;
+    await session.run('rollback to savepoint statements');
+    return { statements: [], hidden: 0 };
+  }
+}
+
+async function selectStatements(
+  { session, threshold }: Scene,
+  schema: string,
+  tables: readonly { readonly name: string }[],
+): Promise<Statements> {
+  const names = tables.map(({ name }) => name.replaceAll(/[\\%_]/g, '\\$&'));
+  // Of a statement that the role may not see the queryid is null (14 to 18).
+  const { rows } = await session.run<{ query: string | null; hidden: number }>(
+    `with statement as materialized (
+       select s.query, s.queryid, s.total_exec_time from ${schema}.pg_stat_statements s
+        where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
+     )
+     (select s.query, 0 as hidden from statement s
+       where s.queryid is not null and s.query ~* '^\\s*(select|with|update|delete)\\M'
+         and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)
+       order by s.total_exec_time desc, s.queryid limit $2::int)
+     union all
+     select null, count(*)::int from statement s where s.queryid is null`,
+    [JSON.stringify(names), threshold('statements')],
+  );
+  return {
+    statements: rows.flatMap(({ query }) =>
+      query === null ? [] : [{ text: query, from: 'pg_stat_statements' as const }],
+    ),
+    hidden: rows.reduce((sum, { hidden }) => sum + hidden, 0),
+  };
+}
