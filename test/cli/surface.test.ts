@@ -23,6 +23,7 @@ const COMMANDS = [
   ['aggregates'],
   ['aggregates', 'status'],
   ['aggregates', 'verify'],
+  ['inspect'],
   ['migrate'],
   ['migrate', 'up'],
   ['migrate', 'status'],
@@ -99,7 +100,7 @@ describe('a mistake in the arguments', () => {
       [],
       '',
       'No command was given.',
-      'Give one of: partitions, aggregates, migrate, demo, help. See sensordb --help.',
+      'Give one of: partitions, aggregates, inspect, migrate, demo, help. See sensordb --help.',
     ],
   ])('%j exits 2 and says what to do', async (words, command, message, hint) => {
     const text = await runCli(words);
