@@ -5,6 +5,8 @@ import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
 import { indexInvalid } from './checks/index-invalid.ts';
+import { indexMissingOnLeaf } from './checks/index-missing-on-leaf.ts';
+import { indexParentInvalid } from './checks/index-parent-invalid.ts';
 import { indexUnused } from './checks/index-unused.ts';
 import { longTransactions } from './checks/long-transactions.ts';
 import { preparedTransactions } from './checks/prepared-transactions.ts';
@@ -18,6 +20,8 @@ import { wraparound } from './checks/wraparound.ts';
 export const CHECKS: readonly Check[] = [
   // indexes
   indexInvalid,
+  indexMissingOnLeaf,
+  indexParentInvalid,
   indexUnused,
   // partitions
   detachPending,
