@@ -4,6 +4,7 @@ import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { indexDuplicate } from './checks/index-duplicate.ts';
 import { indexInvalid } from './checks/index-invalid.ts';
 import { indexMissingOnLeaf } from './checks/index-missing-on-leaf.ts';
 import { indexParentInvalid } from './checks/index-parent-invalid.ts';
@@ -19,6 +20,7 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  indexDuplicate,
   indexInvalid,
   indexMissingOnLeaf,
   indexParentInvalid,
