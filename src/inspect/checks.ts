@@ -4,6 +4,7 @@ import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { indexBloat } from './checks/index-bloat.ts';
 import { indexDuplicate } from './checks/index-duplicate.ts';
 import { indexInvalid } from './checks/index-invalid.ts';
 import { indexMissingOnLeaf } from './checks/index-missing-on-leaf.ts';
@@ -20,6 +21,7 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  indexBloat,
   indexDuplicate,
   indexInvalid,
   indexMissingOnLeaf,
