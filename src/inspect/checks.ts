@@ -5,7 +5,11 @@ import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
+import { indexBloat } from './checks/index-bloat.ts';
+import { indexDuplicate } from './checks/index-duplicate.ts';
 import { indexInvalid } from './checks/index-invalid.ts';
+import { indexMissingOnLeaf } from './checks/index-missing-on-leaf.ts';
+import { indexParentInvalid } from './checks/index-parent-invalid.ts';
 import { indexUnused } from './checks/index-unused.ts';
 import { longTransactions } from './checks/long-transactions.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
@@ -24,7 +28,11 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  indexBloat,
+  indexDuplicate,
   indexInvalid,
+  indexMissingOnLeaf,
+  indexParentInvalid,
   indexUnused,
   // partitions
   runway,

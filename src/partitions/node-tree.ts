@@ -19,6 +19,12 @@ export function comparableTree(tree: string | null, layout: ColumnLayout): strin
   return tree === null ? '' : spell(parseTree(tree), layout, 0);
 }
 
+/** Spells each expression of a stored list so, as pg_index.indexprs is one. */
+export function comparableItems(tree: string | null, layout: ColumnLayout): readonly string[] {
+  const list = tree === null ? null : parseTree(tree);
+  return list?.kind === 'list' ? list.items.map((item) => spell(item, layout, 0)) : [];
+}
+
 const TOKENS = /"(?:[^"\\]|\\.)*"|[{}()]|\[[^\]]*\]|(?:\\.|[^\s{}()])+/gs;
 
 function parseTree(text: string): Value {

@@ -1,3 +1,4 @@
+import { groupBy } from '../../partitions/drift.ts';
 import type { Check, Found } from '../check.ts';
 import { type Fix, sqlFix } from '../fix.ts';
 import { type InvalidIndex, readInvalid } from '../indexes/invalid.ts';
@@ -27,11 +28,7 @@ index_parent_invalid.`,
     // A build that ended after the snapshot and before its lock was looked for was reported as nobody's: it is valid by now.
     const still = new Set((await readInvalid(scene)).map(({ oid }) => oid));
     const invalid = first.filter(({ oid }) => still.has(oid));
-    const groups = new Map<string, InvalidIndex[]>();
-    for (const one of invalid) {
-      const key = one.rootIndex ?? one.index;
-      groups.set(key, [...(groups.get(key) ?? []), one]);
-    }
+    const groups = groupBy(invalid, ({ rootIndex, index }) => rootIndex ?? index);
     return { found: [...groups.values()].map(describe) };
   },
 };

@@ -4,10 +4,10 @@ import { commandFix, type Fix, shellWord } from '../fix.ts';
 /** Tells of a table, given its OID, whether sensordb's own commands work on it: by range of one column of time. */
 export function isManaged(oid: string): RawBuilder<unknown> {
   return sql`
-    exists (select from pg_partitioned_table p
-              join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
-             where p.partrelid = ${sql.raw(oid)} and p.partstrat = 'r' and p.partnatts = 1
-               and a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype))`;
+    exists (select from pg_partitioned_table pt
+              join pg_attribute pk on pk.attrelid = pt.partrelid and pk.attnum = pt.partattrs[0]
+             where pt.partrelid = ${sql.raw(oid)} and pt.partstrat = 'r' and pt.partnatts = 1
+               and pk.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype))`;
 }
 
 /** The command that builds and attaches what a table's partitions lack, CONCURRENTLY. */

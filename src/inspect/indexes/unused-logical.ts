@@ -1,3 +1,5 @@
+import { groupBy } from '../../partitions/drift.ts';
+
 /** An index that is attached to none, with what is counted of those attached to it. */
 export interface LogicalRow {
   /** As SQL spells it, with its schema; the tables, too. */
@@ -29,11 +31,9 @@ export interface Logical extends Omit<LogicalRow, 'index' | 'shape' | 'counts' |
 
 /** Takes together the indexes of partitions that index the same and are attached to none. */
 export function toLogical(rows: readonly LogicalRow[]): readonly Logical[] {
-  const groups = new Map<string, LogicalRow[]>();
-  for (const row of rows) {
-    const key = row.isOfPartition ? `${row.rootTable}\n${row.shape}` : row.index;
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
+  const groups = groupBy(rows, ({ isOfPartition, rootTable, shape, index }) =>
+    isOfPartition ? `${rootTable}\n${shape}` : index,
+  );
   return [...groups.values()].map(merge);
 }
 
