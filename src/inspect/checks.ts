@@ -2,6 +2,7 @@ import type { Check } from './check.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
+import { parentStatistics } from './checks/parent-statistics.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
 import { partitionDrift } from './checks/partition-drift.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
@@ -21,6 +22,7 @@ export const CHECKS: readonly Check[] = [
   partitionSkew,
   partitionDrift,
   // tables
+  parentStatistics,
   // aggregates
   // activity
 ];
