@@ -1,4 +1,5 @@
 import type { Check } from './check.ts';
+import { deadRows } from './checks/dead-rows.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
@@ -23,6 +24,7 @@ export const CHECKS: readonly Check[] = [
   partitionDrift,
   // tables
   parentStatistics,
+  deadRows,
   // aggregates
   // activity
 ];
