@@ -1,4 +1,5 @@
 import type { Check } from './check.ts';
+import { autovacuumLag } from './checks/autovacuum-lag.ts';
 import { deadRows } from './checks/dead-rows.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
@@ -25,6 +26,7 @@ export const CHECKS: readonly Check[] = [
   // tables
   parentStatistics,
   deadRows,
+  autovacuumLag,
   // aggregates
   // activity
 ];

@@ -1,7 +1,8 @@
 import { groupBy } from '../../partitions/drift.ts';
 import { fromDate } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
-import { readVacuumScene, ripeAt, type VacuumFacts, vacuumFix } from '../vacuum-facts.ts';
+import { ripeAt, type VacuumFacts, vacuumFix } from '../vacuum-facts.ts';
+import { readVacuumScene } from '../vacuum-read.ts';
 
 const MOST_NAMED = 5;
 
