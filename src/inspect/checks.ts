@@ -10,6 +10,7 @@ import { partitionDrift } from './checks/partition-drift.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
 import { partitionSkew } from './checks/partition-skew.ts';
 import { runway } from './checks/runway.ts';
+import { wraparound } from './checks/wraparound.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
@@ -27,6 +28,7 @@ export const CHECKS: readonly Check[] = [
   parentStatistics,
   deadRows,
   autovacuumLag,
+  wraparound,
   // aggregates
   // activity
 ];
