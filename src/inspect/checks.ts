@@ -10,6 +10,7 @@ import { partitionDrift } from './checks/partition-drift.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
 import { partitionSkew } from './checks/partition-skew.ts';
 import { runway } from './checks/runway.ts';
+import { sequenceExhaustion } from './checks/sequence-exhaustion.ts';
 import { wraparound } from './checks/wraparound.ts';
 
 /** Every check there is, in the order in which they are run and listed. */
@@ -29,6 +30,7 @@ export const CHECKS: readonly Check[] = [
   deadRows,
   autovacuumLag,
   wraparound,
+  sequenceExhaustion,
   // aggregates
   // activity
 ];
