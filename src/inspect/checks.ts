@@ -2,6 +2,8 @@ import type { Check } from './check.ts';
 import { aggregatesBehind } from './checks/aggregates-behind.ts';
 import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
+import { autovacuumLag } from './checks/autovacuum-lag.ts';
+import { deadRows } from './checks/dead-rows.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
@@ -13,6 +15,7 @@ import { indexParentInvalid } from './checks/index-parent-invalid.ts';
 import { indexUnused } from './checks/index-unused.ts';
 import { longTransactions } from './checks/long-transactions.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
+import { parentStatistics } from './checks/parent-statistics.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
 import { partitionDrift } from './checks/partition-drift.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
@@ -28,12 +31,12 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
-  indexBloat,
-  indexDuplicate,
   indexInvalid,
-  indexMissingOnLeaf,
   indexParentInvalid,
+  indexMissingOnLeaf,
+  indexDuplicate,
   indexUnused,
+  indexBloat,
   // partitions
   runway,
   partitionGaps,
@@ -45,6 +48,9 @@ export const CHECKS: readonly Check[] = [
   partitionDrift,
   queryPruning,
   // tables
+  parentStatistics,
+  deadRows,
+  autovacuumLag,
   wraparound,
   foreignKeyWithoutIndex,
   sequenceExhaustion,
