@@ -2,6 +2,9 @@ import type { Check } from './check.ts';
 import { aggregatesBehind } from './checks/aggregates-behind.ts';
 import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
+import { brinEffectiveness } from './checks/brin-effectiveness.ts';
+import { brinUnsummarized } from './checks/brin-unsummarized.ts';
+import { correlation } from './checks/correlation.ts';
 import { detachPending } from './checks/detach-pending.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
 import { indexBloat } from './checks/index-bloat.ts';
@@ -21,6 +24,9 @@ import { wraparound } from './checks/wraparound.ts';
 /** Every check there is, in the order in which they are run and listed. */
 export const CHECKS: readonly Check[] = [
   // indexes
+  brinEffectiveness,
+  brinUnsummarized,
+  correlation,
   indexBloat,
   indexDuplicate,
   indexInvalid,
