@@ -3,6 +3,9 @@ import { aggregatesBehind } from './checks/aggregates-behind.ts';
 import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { autovacuumLag } from './checks/autovacuum-lag.ts';
+import { brinEffectiveness } from './checks/brin-effectiveness.ts';
+import { brinUnsummarized } from './checks/brin-unsummarized.ts';
+import { correlation } from './checks/correlation.ts';
 import { deadRows } from './checks/dead-rows.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
@@ -37,6 +40,9 @@ export const CHECKS: readonly Check[] = [
   indexDuplicate,
   indexUnused,
   indexBloat,
+  brinUnsummarized,
+  brinEffectiveness,
+  correlation,
   // partitions
   runway,
   partitionGaps,

@@ -1,0 +1,45 @@
+import type { Found } from '../check.ts';
+import { type Fix, sqlFix } from '../fix.ts';
+import type { Brin } from './brins.ts';
+import { firstFew } from './tree.ts';
+
+/** Fewer ranges than these are read in a moment, whatever their order. */
+const LEAST_RANGES = 16;
+
+/** Tells whether queries depend on the order of a partition's rows: a BRIN index of many ranges, and no B-tree in its place. */
+export function reliesOnOrder({ heapPages, pagesPerRange, isMinmax, hasBtree }: Brin): boolean {
+  return isMinmax && !hasBtree && heapPages / pagesPerRange >= LEAST_RANGES;
+}
+
+/** A B-tree serves until the rows are in order; of an expression nothing is proposed. */
+export function orderFixes({ table, column }: Brin): readonly Fix[] {
+  return column === null ? [] : [sqlFix('create_index', `create index concurrently on ${table} (${column})`)];
+}
+
+/** What lacks statistics: those that the role may not see, and those that were never gathered. */
+export interface Unjudged {
+  readonly hidden: readonly Brin[];
+  readonly young: readonly Brin[];
+}
+
+/** Sorts out which of the indexes cannot be judged by the correlation of their column. */
+export function unjudged(brins: readonly Brin[]): Unjudged {
+  const without = brins.filter(({ correlation }) => correlation === null);
+  return {
+    hidden: without.filter(({ isVisible }) => !isVisible),
+    young: without.filter(({ isVisible, isAnalyzed }) => isVisible && !isAnalyzed),
+  };
+}
+
+/** Reports that the correlation of some partitions is not to be seen. */
+export function describeHidden(hidden: readonly Brin[], more: string): Found {
+  const [first] = hidden as [Brin];
+  const needs = `SELECT on the partitions themselves or pg_read_all_data${more}`;
+  return {
+    severity: 'unknown',
+    object: first.rootIndex,
+    message: `Could not be checked on ${hidden.length} of the tables with BRIN indexes: their statistics are not to be seen. It needs ${needs}.`,
+    evidence: { needs, tables: firstFew(hidden.map(({ table }) => table)), hidden: hidden.length },
+    fixes: [],
+  };
+}

@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { applyFixes, inspectOnly } from '../support/inspect.ts';
+import { createRole, dropRoles } from '../support/roles.ts';
+import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { until } from '../support/until.ts';
+
+const CHECK = 'brin_unsummarized';
+const config = `inspect: { thresholds: { ${CHECK}: { bytes: 100000 } } }`;
+
+const READINGS = `
+  create table r (id bigint, "timestamp" timestamptz not null) partition by range ("timestamp");
+  create table r_1 partition of r for values from ('2026-01-01') to ('2026-02-01');
+  create table "R 2" partition of r for values from ('2026-02-01') to ('2026-03-01');
+  create table r_3 partition of r for values from ('2026-03-01') to ('2026-04-01');
+  alter table r_1 set (autovacuum_enabled = off); alter table "R 2" set (autovacuum_enabled = off)`;
+
+describe(CHECK, () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase();
+  });
+  afterEach(() => database.drop());
+
+  const insert = async (rows = 40_000) => {
+    await database.sql.unsafe(`insert into r select n, timestamptz '2026-01-01' + n * interval '2 minutes'
+      from generate_series(1, ${rows}) n`);
+    await until(async () => {
+      const [row] =
+        await database.sql`select sum(n_ins_since_vacuum) >= ${rows} as counted from pg_stat_user_tables`;
+      return row?.counted === true;
+    });
+  };
+  const look = async () => await inspectOnly(database, CHECK, { config });
+
+  it.each([
+    ['measured', 'create extension pageinspect schema public'],
+    ['inserted since the last vacuum', ''],
+  ])('finds what was inserted and not vacuumed, %s, and its fix summarizes it', async (method, extension) => {
+    await database.sql.unsafe(`${READINGS}; create index "by Time" on r using brin ("timestamp") with (pages_per_range = 4);
+      ${extension}`);
+    await insert();
+    const { exitCode, findings } = await look();
+    expect(exitCode).toBe(3);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        check: CHECK,
+        severity: 'warning',
+        object: 'public."by Time"',
+        evidence: expect.objectContaining({ method, partitions: 2, withoutAutosummarize: 2 }),
+      }),
+    ]);
+    const role = await createRole(database);
+    expect((await inspectOnly({ url: role.url }, CHECK, { config })).findings).toMatchObject([
+      { object: 'public."by Time"', evidence: { method: 'inserted since the last vacuum' } },
+    ]);
+    await dropRoles(database.sql, [role]);
+    await applyFixes(database, findings);
+    expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it('passes over what has been vacuumed, whose last range is not full', async () => {
+    await database.sql.unsafe(`${READINGS}; create extension pageinspect;
+      create index on r using brin ("timestamp") with (pages_per_range = 7)`);
+    await insert();
+    await database.sql`vacuum r`;
+    await database.sql.unsafe(`insert into r values (1, '2026-01-31'), (1, '2026-02-27')`);
+    const strict = `inspect: { thresholds: { ${CHECK}: { bytes: 1, percent: 0.001 } } }`;
+    expect(await inspectOnly(database, CHECK, { config: strict })).toMatchObject({
+      findings: [],
+      passed: [CHECK],
+    });
+    await database.sql`drop extension pageinspect`;
+    expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it('leaves to autovacuum what it summarizes itself', async () => {
+    await database.sql.unsafe(`${READINGS};
+      create index on r using brin ("timestamp") with (pages_per_range = 4, autosummarize = on)`);
+    await insert();
+    expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it('passes over empty partitions and small tables', async () => {
+    await database.sql.unsafe(
+      `${READINGS}; create extension pageinspect; create index on r using brin ("timestamp")`,
+    );
+    await insert(500);
+    expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+});
