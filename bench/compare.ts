@@ -52,7 +52,9 @@ try {
     ]);
   }
   if (splinter !== undefined) {
-    show(`psql -f ${splinter}`, 'psql', [...psql(), '-AtF', ' | ', '-f', splinter]);
+    // It asks for the roles of a Supabase database.
+    for (const role of ['anon', 'authenticated', 'service_role']) await sql.unsafe(`create role ${role}`);
+    show(`psql -f ${splinter}`, 'psql', [...psql(), '-1', '-AtF', ' | ', '-f', splinter]);
   }
 } finally {
   for (const client of clients) await client.end({ timeout: 1 });
@@ -85,7 +87,7 @@ function CHECK_PGACTIVITY(): readonly (readonly string[])[] {
     ['-s', 'oldest_2pc', '-w', '1s', '-c', '60s'],
     ['-s', 'oldest_idlexact', '-w', '1s', '-c', '60s'],
     ['-s', 'oldest_xmin', '-w', '5', '-c', '100'],
-    ['-s', 'replication_slots', '-w', 'wal=1,replslot=1', '-c', 'wal=9999,replslot=9999'],
+    ['-s', 'replication_slots', '-w', 'wal=1', '-c', 'wal=9999'],
     ['-s', 'sequences_exhausted', '-w', '50%', '-c', '80%'],
     ['-s', 'table_unlogged'],
   ];

@@ -121,7 +121,7 @@ export const FAULTS: readonly Fault[] = [
     make: (sql) =>
       each(
         sql,
-        `${months('bloated', HALF_A_YEAR_AGO, 12)} create index bloated_value on bloated (value);\n${rows('bloated', 1_500_000)} delete from bloated where id % 5 <> 0;\nvacuum analyze bloated`,
+        `${months('bloated', HALF_A_YEAR_AGO, 12)} create index bloated_value on bloated (value);\n${rows('bloated', 1_500_000)} delete from bloated where id % 5 <> 0;\nselect pg_stat_force_next_flush();\nvacuum analyze bloated`,
       ),
   },
   {
@@ -129,7 +129,7 @@ export const FAULTS: readonly Fault[] = [
     make: (sql) =>
       each(
         sql,
-        `${months('scattered', HALF_A_YEAR_AGO, 12)} create index scattered_brin on scattered using brin ("timestamp") with (autosummarize = off);
+        `${months('scattered', HALF_A_YEAR_AGO, 12)} create index scattered_brin on scattered using brin ("timestamp") with (autosummarize = off, pages_per_range = 16);
       insert into scattered (id, device_id, "timestamp", value) select d * 100000 + n, d, now() - interval '5 months' + n * interval '10 minutes', n from generate_series(1, 60) d, generate_series(1, 20000) n;\nanalyze scattered`,
       ),
   },
