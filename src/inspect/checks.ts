@@ -9,6 +9,7 @@ import { partitionBounds } from './checks/partition-bounds.ts';
 import { partitionDrift } from './checks/partition-drift.ts';
 import { partitionGaps } from './checks/partition-gaps.ts';
 import { partitionSkew } from './checks/partition-skew.ts';
+import { replicaIdentity } from './checks/replica-identity.ts';
 import { runway } from './checks/runway.ts';
 import { sequenceExhaustion } from './checks/sequence-exhaustion.ts';
 import { wraparound } from './checks/wraparound.ts';
@@ -31,6 +32,7 @@ export const CHECKS: readonly Check[] = [
   autovacuumLag,
   wraparound,
   sequenceExhaustion,
+  replicaIdentity,
   // aggregates
   // activity
 ];
