@@ -3,6 +3,7 @@ import { autovacuumLag } from './checks/autovacuum-lag.ts';
 import { deadRows } from './checks/dead-rows.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
+import { duplicateIds } from './checks/duplicate-ids.ts';
 import { orphanedLeaf } from './checks/orphaned-leaf.ts';
 import { parentStatistics } from './checks/parent-statistics.ts';
 import { partitionBounds } from './checks/partition-bounds.ts';
@@ -32,6 +33,7 @@ export const CHECKS: readonly Check[] = [
   autovacuumLag,
   wraparound,
   sequenceExhaustion,
+  duplicateIds,
   replicaIdentity,
   // aggregates
   // activity
