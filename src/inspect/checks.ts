@@ -9,6 +9,7 @@ import { correlation } from './checks/correlation.ts';
 import { deadRows } from './checks/dead-rows.ts';
 import { defaultRows } from './checks/default-rows.ts';
 import { detachPending } from './checks/detach-pending.ts';
+import { duplicateIds } from './checks/duplicate-ids.ts';
 import { foreignKeyWithoutIndex } from './checks/foreign-key-without-index.ts';
 import { indexBloat } from './checks/index-bloat.ts';
 import { indexDuplicate } from './checks/index-duplicate.ts';
@@ -60,6 +61,7 @@ export const CHECKS: readonly Check[] = [
   wraparound,
   foreignKeyWithoutIndex,
   sequenceExhaustion,
+  duplicateIds,
   replicaIdentity,
   // aggregates
   aggregatesBehind,
