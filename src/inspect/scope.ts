@@ -37,11 +37,7 @@ export function memberTree({ table }: Scene): RawBuilder<unknown> {
 export function relationTree(scene: Scene): RawBuilder<unknown> {
   return sql`
     ${memberTree(scene)},
-<<<<<<< HEAD
     member_name as materialized (
-=======
-    named_member as materialized (
->>>>>>> i-tables
       select m.root, m.oid, m.level, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
              format('%I.%I', n.nspname, c.relname) as qualified
         from member m
@@ -51,12 +47,7 @@ export function relationTree(scene: Scene): RawBuilder<unknown> {
     relation as materialized (
       select m.root, r.schema as root_schema, r.name as root_name, m.oid, m.schema, m.name, m.kind, m.level, m.qualified,
              r.qualified as root_qualified, m.kind <> 'p' as is_leaf, m.oid = any (${scene.locked}::oid[]) as is_locked
-<<<<<<< HEAD
         from member_name m
         join member_name r on r.oid = m.root and r.level = 0
-=======
-        from named_member m
-        join named_member r on r.oid = m.root and r.level = 0
->>>>>>> i-tables
     )`;
 }
