@@ -57,7 +57,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.drop();
   await server?.stop();
-});
+}, 300_000);
 
 it('counts 5,000 leaves, or single hours of each, in one transaction with the locks there are by default', async () => {
   const { sql } = database;

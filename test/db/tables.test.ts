@@ -9,6 +9,7 @@ const SOURCE = readFileSync(fileURLToPath(new URL('../../src/db/tables.ts', impo
 const TYPES: Readonly<Record<string, string>> = {
   bigint: 'Int8',
   integer: 'number',
+  'integer[]': 'number[]',
   'double precision': 'number',
   numeric: 'Numeric',
   text: 'string',
@@ -37,7 +38,9 @@ describe('the types of tables', () => {
 
   it('are those of the migrated database, column by column', async () => {
     const rows = await database.sql<ColumnRow[]>`
-      select c.table_name as table, c.column_name as name, c.data_type as type, c.is_nullable = 'YES' as nullable,
+      select c.table_name as table, c.column_name as name,
+        case when c.data_type = 'ARRAY' then format('%I.%I', c.udt_schema, c.udt_name)::regtype::text else c.data_type end as type,
+        c.is_nullable = 'YES' as nullable,
         c.column_default is not null or c.identity_generation is not distinct from 'BY DEFAULT' as defaulted,
         c.is_generated = 'ALWAYS' or c.identity_generation is not distinct from 'ALWAYS' as readonly
       from information_schema.columns c
@@ -50,7 +53,8 @@ describe('the types of tables', () => {
   it('are as the driver gives values', async () => {
     const [row] = await database.sql`
       select 9007199254740993::bigint as int8, 1.10::numeric as numeric, '[1]'::jsonb as jsonb,
-        '2026-01-01T00:00:00Z'::timestamptz as timestamptz, 1.5::double precision as float8, 7::integer as int4`;
+        '2026-01-01T00:00:00Z'::timestamptz as timestamptz, 1.5::double precision as float8, 7::integer as int4,
+        '{7,-8}'::integer[] as int4s`;
     expect(row).toEqual({
       int8: '9007199254740993',
       numeric: '1.10',
@@ -58,6 +62,7 @@ describe('the types of tables', () => {
       timestamptz: new Date(Date.UTC(2026, 0, 1)),
       float8: 1.5,
       int4: 7,
+      int4s: [7, -8],
     });
   });
 });
