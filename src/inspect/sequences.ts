@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import type { Scene } from './scene.ts';
-import { relationTree } from './scope.ts';
+import { memberTree } from './scope.ts';
 
 /** A sequence that gives a column its values, and how far it has come. */
 export interface SequenceUse {
   readonly sequence: string;
-  /** The table at the top whose column it is, as SQL spells it. */
+  /** The table whose column it is, as SQL spells it. */
   readonly table: string;
   readonly column: string;
   /** As format_type prints it. */
@@ -33,7 +33,13 @@ export interface SequenceUse {
 export async function readSequences(scene: Scene, percent: number): Promise<readonly SequenceUse[]> {
   // pg_sequence_last_value opens the sequence, with ROW EXCLUSIVE up to 17: whoever alters it is left alone.
   const { rows } = await sql<SequenceUse>`
-    with recursive ${relationTree(scene)},
+    with recursive ${memberTree(scene)},
+    -- Partitions have the defaults of their table.
+    root as materialized (
+      select m.oid, format('%I.%I', n.nspname, c.relname) as qualified
+        from member m join pg_class c on c.oid = m.oid join pg_namespace n on n.oid = c.relnamespace
+       where m.level = 0
+    ),
     used as materialized (
       select d.objid as oid, d.refobjid as relation, d.refobjsubid as attnum, 0 as rank
         from pg_sequence s
@@ -47,11 +53,11 @@ export async function readSequences(scene: Scene, percent: number): Promise<read
         join pg_attrdef a on a.oid = d.objid
     ),
     typed as materialized (
-      select u.oid, r.root, r.root_qualified, u.rank, r.level, a.attname, format_type(a.atttypid, a.atttypmod) as type,
+      select u.oid, r.qualified, u.rank, a.attname, format_type(a.atttypid, a.atttypmod) as type,
              case when b.typname in ('int8', 'int4', 'int2') then b.typname::text end as size,
              case b.typname when 'int2' then 32767 when 'int4' then 2147483647 else 9223372036854775807 end as most
         from used u
-        join relation r on r.oid = u.relation
+        join root r on r.oid = u.relation
         join pg_attribute a on a.attrelid = u.relation and a.attnum = u.attnum and not a.attisdropped
         join pg_type t on t.oid = a.atttypid
         join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
@@ -59,7 +65,7 @@ export async function readSequences(scene: Scene, percent: number): Promise<read
     -- Of several columns that one sequence serves, the narrowest ends first.
     narrowest as materialized (
       select distinct on (t.oid) t.* from typed t
-       order by t.oid, t.most, t.rank, t.level, t.root_qualified, t.attname
+       order by t.oid, t.most, t.rank, t.qualified, t.attname
     ),
     locked as materialized (
       select l.relation from pg_locks l
@@ -84,11 +90,11 @@ export async function readSequences(scene: Scene, percent: number): Promise<read
     share as materialized (
       select v.*, 100.0 * v.last / nullif(v.edge, 0) as percent from value v
     )
-    select s.sequence, s.root_qualified as table, s.attname::text as column, s.type as "columnType", s.size as "columnSize",
+    select s.sequence, s.qualified as table, s.attname::text as column, s.type as "columnType", s.size as "columnSize",
            s.ascending as "isAscending", s.seqcycle as cycles, s.last::text as last, s.edge::text as limit,
            s.sequence_is_limit as "sequenceIsLimit", s.percent::float8 as percent, s.hidden
       from share s
      where s.hidden is not null or s.percent >= ${percent}
-     order by s.root_qualified, s.attname, s.sequence`.execute(scene.session.db);
+     order by s.qualified, s.attname, s.sequence`.execute(scene.session.db);
   return rows;
 }
