@@ -85,6 +85,7 @@ describe('dead_rows', () => {
 
   it('cannot tell what the statistics have forgotten, until somebody has looked', async () => {
     await database.sql`select pg_stat_reset()`;
+    await until(async () => (await look()).notYet.length === 1);
     const [row] = await database.sql`
       select to_char(stats_reset + interval '1 day', 'YYYY-MM-DD"T"HH24:MI') as ripe from pg_stat_database
        where datname = current_database()`;
