@@ -1,7 +1,7 @@
 import type { Btree } from './btrees.ts';
 
 /** How it is known how full an index is. */
-export type DensityMethod = 'measured' | 'from types' | 'from statistics';
+type DensityMethod = 'measured' | 'from types' | 'from statistics';
 
 /** How full the leaf pages of an index are, in percent. */
 export interface Density {
