@@ -1,7 +1,14 @@
 import { groupBy } from '../../partitions/drift.ts';
 import type { Check, Found } from '../check.ts';
 import { readOverlaps } from '../indexes/brin-contents.ts';
-import { describeHidden, orderFixes, reliesOnOrder, unjudged } from '../indexes/brin-order.ts';
+import {
+  describeHidden,
+  LEAST_RANGES,
+  orderFixes,
+  rangesOf,
+  reliesOnOrder,
+  unjudged,
+} from '../indexes/brin-order.ts';
 import { type Brin, readBrins } from '../indexes/brins.ts';
 import { firstFew, partitions } from '../indexes/tree.ts';
 import type { Scene } from '../scene.ts';
@@ -20,7 +27,7 @@ is one of them, in no order all. Without that it is judged by pg_stats.correlati
 partitioned table as a whole stays near 1 even when two of three partitions are in no order, since partitions follow each other.
 Correlation errs where some few devices were loaded one after another: then an index may still exclude much.
 
-Looked at are operator classes that keep minimum and maximum, on tables of sixteen ranges and more; what has a B-tree index beginning
+Looked at are columns, not expressions, whose operator class keeps minimum and maximum, on tables of sixteen ranges and more; what has a B-tree index beginning
 with the same column does not depend on the order. The fix builds one on the partition. The other way is to rewrite the partition in
 the order of time, by CLUSTER, which holds everybody off it, or pg_repack; for outliers alone (late rows) minmax_multi operator
 classes (14 and later) do.`,
@@ -65,7 +72,13 @@ async function measure(scene: Scene, brins: readonly Brin[]): Promise<ReadonlyMa
   const measurable = brins.filter((brin) => brin.measure !== null);
   if (pageinspect === null || measurable.length === 0) return new Map();
   const overlaps = await readOverlaps(scene, pageinspect, measurable);
-  return new Map(overlaps.map(({ oid, ranges, matched }) => [oid, (100 * matched) / ranges]));
+  // Of few ranges that are summarized, as after a load, nothing follows for the others.
+  const enough = new Map(measurable.map((brin) => [brin.oid, rangesOf(brin) / 2]));
+  return new Map(
+    overlaps
+      .filter(({ oid, ranges }) => ranges >= Math.max(LEAST_RANGES, enough.get(oid) ?? 0))
+      .map(({ oid, ranges, matched }) => [oid, (100 * matched) / ranges]),
+  );
 }
 
 function describe(group: readonly Brin[], overlaps: ReadonlyMap<number, number>): Found {

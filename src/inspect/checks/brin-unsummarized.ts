@@ -21,7 +21,8 @@ are asked for most.
 Superusers with the extension pageinspect have it counted from the pages of the index; the last range, which is not full, may always
 lack its summary. Without that it is estimated from the rows inserted since the last VACUUM, and only where nothing else summarizes:
 autosummarize is off for the index, or autovacuum is off for the server. The evidence says which. The estimate is wrong when the
-index was built after the rows came in and no VACUUM has run since.
+index was built after the rows came in and no VACUUM has run since. Where autosummarize and autovacuum are on, what is counted is a note:
+after a load they need a minute, but requests get lost when more than 256 are open.
 
 autosummarize cannot be set on the index of a partitioned table once it is there (PostgreSQL refuses), but on that of each partition.`,
   thresholds: {
@@ -56,10 +57,13 @@ interface State {
   /** Pages without a summary. */
   readonly pages: number;
   readonly method: 'measured' | 'inserted since the last vacuum';
+  /** An autovacuum worker has been asked to summarize, and is due within autovacuum_naptime. */
+  readonly isDue: boolean;
 }
 
 async function judge(scene: Scene, brins: readonly Brin[]): Promise<readonly State[]> {
   const { pageinspect } = scene.capabilities;
+  const autovacuum = await readAutovacuum(scene);
   if (pageinspect !== null) {
     const summarized = new Map(
       (await readSummarized(scene, pageinspect, brins)).map((one) => [one.oid, one.summarized]),
@@ -67,10 +71,9 @@ async function judge(scene: Scene, brins: readonly Brin[]): Promise<readonly Sta
     return brins.map((brin) => {
       const full = Math.floor(brin.heapPages / brin.pagesPerRange);
       const pages = Math.max(0, full - (summarized.get(brin.oid) ?? 0)) * brin.pagesPerRange;
-      return { brin, pages, method: 'measured' };
+      return { brin, pages, method: 'measured', isDue: brin.autosummarize && autovacuum };
     });
   }
-  const autovacuum = await readAutovacuum(scene);
   return brins
     .filter(({ autosummarize }) => !autosummarize || !autovacuum)
     .map((brin) => ({
@@ -80,6 +83,7 @@ async function judge(scene: Scene, brins: readonly Brin[]): Promise<readonly Sta
         brin.insertedSinceVacuum / (brin.rowsPerPage ?? Number.POSITIVE_INFINITY),
       ),
       method: 'inserted since the last vacuum',
+      isDue: false,
     }));
 }
 
@@ -90,11 +94,18 @@ function describe(group: readonly State[]): Found {
   const bytes = Math.round(sum(({ pages }) => pages) * brin.blockSize);
   const off = group.filter((one) => !one.brin.autosummarize).length;
   const where = rootIndex === index ? '' : ` on ${partitions(group.length)}`;
+  const isDue = group.every((one) => one.isDue);
+  const how =
+    off > 0
+      ? ' autosummarize is off.'
+      : isDue
+        ? ' autovacuum is due to make it within a minute or so; if it does not, it has lost track.'
+        : '';
   const about = method === 'measured' ? '' : 'about ';
   return {
-    severity: 'warning',
+    severity: isDue ? 'info' : 'warning',
     object: rootIndex,
-    message: `${rootIndex} has no summary of ${about}${prettyBytes(bytes)} of ${rootTable}${where}: every query through it reads them.${off > 0 ? ' autosummarize is off.' : ''}`,
+    message: `${rootIndex} has no summary of ${about}${prettyBytes(bytes)} of ${rootTable}${where}: every query through it reads them.${how}`,
     evidence: {
       table: rootTable,
       indexes: firstFew(group.map((one) => one.brin.index)),

@@ -13,7 +13,7 @@ export const correlation: Check = {
 the less the smaller it is, and the planner reckons with it: it takes a BRIN index for useless where the correlation is poor, even if
 the index would exclude much.
 
-Looked at are the columns of BRIN indexes that keep minimum and maximum, on tables of sixteen ranges and more which have no B-tree index
+Looked at are the columns, not the expressions, of BRIN indexes that keep minimum and maximum, on tables of sixteen ranges and more which have no B-tree index
 beginning with that column. The figure is that of each partition itself, not the inherited one of the partitioned table, which stays
 near 1 whatever the partitions look like. It is a note: brin_effectiveness warns when the index has become useless.`,
   thresholds: {
@@ -46,7 +46,7 @@ function describe(group: readonly Brin[]): Found {
   return {
     severity: 'info',
     object: rootTable,
-    message: `The rows of ${rootTable} do not lie in the order of ${column ?? 'the expression'}${where}, which ${rootIndex} relies on: the correlation is ${worst.correlation?.toFixed(2)} on ${table}.`,
+    message: `The rows of ${rootTable} do not lie in the order of ${column}${where}, which ${rootIndex} relies on: the correlation is ${worst.correlation?.toFixed(2)} on ${table}.`,
     evidence: {
       index: rootIndex,
       column,

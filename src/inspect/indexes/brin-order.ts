@@ -4,16 +4,21 @@ import type { Brin } from './brins.ts';
 import { firstFew } from './tree.ts';
 
 /** Fewer ranges than these are read in a moment, whatever their order. */
-const LEAST_RANGES = 16;
+export const LEAST_RANGES = 16;
 
-/** Tells whether queries depend on the order of a partition's rows: a BRIN index of many ranges, and no B-tree in its place. */
-export function reliesOnOrder({ heapPages, pagesPerRange, isMinmax, hasBtree }: Brin): boolean {
-  return isMinmax && !hasBtree && heapPages / pagesPerRange >= LEAST_RANGES;
+/** Counts the ranges that are full. */
+export function rangesOf({ heapPages, pagesPerRange }: Brin): number {
+  return Math.floor(heapPages / pagesPerRange);
 }
 
-/** A B-tree serves until the rows are in order; of an expression nothing is proposed. */
+/** Tells whether queries depend on the order of a partition's rows: a BRIN index on a column, of many ranges, and no B-tree in its place. */
+export function reliesOnOrder(brin: Brin): boolean {
+  return brin.isMinmax && brin.column !== null && !brin.hasBtree && rangesOf(brin) >= LEAST_RANGES;
+}
+
+/** A B-tree serves until the rows are in order. */
 export function orderFixes({ table, column }: Brin): readonly Fix[] {
-  return column === null ? [] : [sqlFix('create_index', `create index concurrently on ${table} (${column})`)];
+  return [sqlFix('create_index', `create index concurrently on ${table} (${column})`)];
 }
 
 /** What lacks statistics: those that the role may not see, and those that were never gathered. */

@@ -34,13 +34,12 @@ export interface Brin {
 /** Reads the BRIN indexes that fill one range at least; those of empty partitions cost nothing. */
 export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
   const { rows } = await sql<Brin>`
-    with recursive ${indexTree(scene)},
+    with recursive ${indexTree(scene, 'brin')},
     brin as materialized (
       select b.root, b.oid, x.indrelid, x.indkey[0] as attnum, x.indclass[0] as opclass, i.reloptions,
              coalesce((select substr(o, 17)::int from unnest(i.reloptions) o where o like 'pages_per_range=%'), 128) as ppr
         from branch b
         join pg_class i on i.oid = b.oid and i.relkind = 'i'
-        join pg_am am on am.oid = i.relam and am.amname = 'brin'
         join pg_index x on x.indexrelid = b.oid and x.indisvalid
         join pg_class t on t.oid = x.indrelid
        where x.indrelid <> all (${scene.locked}::oid[])

@@ -30,13 +30,12 @@ export interface Btree {
  */
 export async function readBtrees(scene: Scene, leastBytes: number): Promise<readonly Btree[]> {
   const { rows } = await sql<Btree>`
-    with recursive ${indexTree(scene)},
+    with recursive ${indexTree(scene, 'btree')},
     large as materialized (
       select b.root, b.oid, x.indrelid, x.indpred is not null as is_partial, i.reltuples, i.reloptions,
              pg_stat_get_live_tuples(x.indrelid) + pg_stat_get_dead_tuples(x.indrelid) as rows
         from branch b
         join pg_class i on i.oid = b.oid and i.relkind = 'i'
-        join pg_am am on am.oid = i.relam and am.amname = 'btree'
         join pg_index x on x.indexrelid = b.oid and x.indisvalid
        where x.indrelid <> all (${scene.locked}::oid[])
          -- Not even an index on one byte has smaller tuples than 16 bytes and their pointers of 4.
