@@ -4,6 +4,7 @@ import { aggregatesTrigger } from './checks/aggregates-trigger.ts';
 import { aggregatesUnverified } from './checks/aggregates-unverified.ts';
 import { autovacuumLag } from './checks/autovacuum-lag.ts';
 import { brinEffectiveness } from './checks/brin-effectiveness.ts';
+import { brinPagesPerRange } from './checks/brin-pages-per-range.ts';
 import { brinUnsummarized } from './checks/brin-unsummarized.ts';
 import { correlation } from './checks/correlation.ts';
 import { deadRows } from './checks/dead-rows.ts';
@@ -43,6 +44,7 @@ export const CHECKS: readonly Check[] = [
   indexBloat,
   brinUnsummarized,
   brinEffectiveness,
+  brinPagesPerRange,
   correlation,
   // partitions
   runway,

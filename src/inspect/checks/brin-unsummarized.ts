@@ -78,13 +78,17 @@ async function judge(scene: Scene, brins: readonly Brin[]): Promise<readonly Sta
     .filter(({ autosummarize }) => !autosummarize || !autovacuum)
     .map((brin) => ({
       brin,
-      pages: Math.min(
-        brin.heapPages,
-        brin.insertedSinceVacuum / (brin.rowsPerPage ?? Number.POSITIVE_INFINITY),
-      ),
+      pages: insertedPages(brin),
       method: 'inserted since the last vacuum',
       isDue: false,
     }));
+}
+
+/** The pages that the rows fill which were inserted since the last VACUUM, in full ranges. */
+function insertedPages(brin: Brin): number {
+  const { insertedSinceVacuum, rowsPerPage, heapPages, pagesPerRange } = brin;
+  const pages = Math.min(heapPages, insertedSinceVacuum / (rowsPerPage ?? Number.POSITIVE_INFINITY));
+  return Math.floor(pages / pagesPerRange) * pagesPerRange;
 }
 
 function describe(group: readonly State[]): Found {

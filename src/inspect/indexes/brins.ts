@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Scene } from '../scene.ts';
 import { indexTree } from './tree.ts';
 
-/** A BRIN index of a table or partition that fills one range of pages at least. */
+/** A BRIN index of a table or partition that fills one range of pages at least, or is large enough to. */
 export interface Brin {
   readonly oid: number;
   /** The logical index that it belongs to. */
@@ -13,6 +13,7 @@ export interface Brin {
   readonly blockSize: number;
   readonly heapPages: number;
   readonly pagesPerRange: number;
+  readonly bytes: number;
   readonly autosummarize: boolean;
   readonly rowsPerPage: number | null;
   readonly insertedSinceVacuum: number;
@@ -31,7 +32,7 @@ export interface Brin {
   readonly isAnalyzed: boolean;
 }
 
-/** Reads the BRIN indexes that fill one range at least; those of empty partitions cost nothing. */
+/** Reads the BRIN indexes of tables that are not tiny; those of empty partitions cost nothing. */
 export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
   const { rows } = await sql<Brin>`
     with recursive ${indexTree(scene, 'brin')},
@@ -51,6 +52,7 @@ export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
     select s.oid, format('%I.%I', rn.nspname, r.relname) as "rootIndex", format('%I.%I', rtn.nspname, rt.relname) as "rootTable",
            format('%I.%I', n.nspname, i.relname) as index, format('%I.%I', tn.nspname, t.relname) as "table",
            current_setting('block_size')::int as "blockSize", s.pages::float8 as "heapPages", s.ppr as "pagesPerRange",
+           pg_relation_size(s.oid)::float8 as bytes,
            exists (select from unnest(s.reloptions) o where o ~ '^autosummarize=(on|true|yes|1)$') as autosummarize,
            (coalesce(nullif(greatest(t.reltuples, 0) / nullif(t.relpages, 0), 0), pg_stat_get_live_tuples(t.oid) / nullif(s.pages, 0)::float8))::float8
              as "rowsPerPage",
@@ -79,7 +81,8 @@ export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
        and st.schemaname = case when s.attnum = 0 then n.nspname else tn.nspname end
        and st.tablename = case when s.attnum = 0 then i.relname else t.relname end
        and st.attname = coalesce(a.attname, ia.attname)
-     where s.pages >= s.ppr
+     -- 2,048 pages are 16 MB: such a table should have several ranges.
+     where s.pages >= least(s.ppr, 2048)
      order by 2, 4`.execute(scene.session.db);
   return rows;
 }
