@@ -44,8 +44,8 @@ export const CHECKS: readonly Check[] = [
   indexBloat,
   brinUnsummarized,
   brinEffectiveness,
-  brinPagesPerRange,
   correlation,
+  brinPagesPerRange,
   // partitions
   runway,
   partitionGaps,
