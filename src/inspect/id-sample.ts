@@ -26,7 +26,10 @@ export interface IdSample {
 /** No more rows with ids that others have are brought here. */
 const MOST_DUPLICATES = 500;
 
-/** Reads so many ids from either end of each source, by index: one query for all tables. */
+/** One query for so many tables: of a thousand it would take longer to plan than to run. */
+const MOST_TABLES = 50;
+
+/** Reads so many ids from either end of each source, by index: one query for all partitions, of many tables. */
 export async function readIdSamples(
   { session }: Scene,
   sources: ReadonlyMap<IdColumn, readonly IdSource[]>,
@@ -38,17 +41,19 @@ export async function readIdSamples(
   await session.run(
     'set local enable_seqscan to off; set local enable_bitmapscan to off; set local enable_sort to off',
   );
-  const queries = columns.map(([column, list], at) => sampleQuery(column, list, rowsAtEnd, at));
-  const { rows } = await session.run<{ at: number; sample: IdSample }>(queries.join('\nunion all\n'));
-  return new Map(
-    rows.flatMap(({ at, sample }) => {
-      const column = columns[at]?.[0];
-      if (column === undefined) return [];
-      const { duplicates } = sample;
-      const kept = { ...sample, duplicates: duplicates.slice(0, MOST_DUPLICATES) };
-      return [[column, { ...kept, isCut: duplicates.length > MOST_DUPLICATES }] as const];
-    }),
-  );
+  const samples = new Map<IdColumn, IdSample>();
+  for (let from = 0; from < columns.length; from += MOST_TABLES) {
+    const some = columns.slice(from, from + MOST_TABLES);
+    const queries = some.map(([column, list], at) => sampleQuery(column, list, rowsAtEnd, at));
+    const { rows } = await session.run<{ at: number; sample: IdSample }>(queries.join('\nunion all\n'));
+    for (const { at, sample } of rows) {
+      const column = some[at]?.[0];
+      const duplicates = sample.duplicates.slice(0, MOST_DUPLICATES);
+      const isCut = sample.duplicates.length > MOST_DUPLICATES;
+      if (column !== undefined) samples.set(column, { ...sample, duplicates, isCut });
+    }
+  }
+  return samples;
 }
 
 function sampleQuery(

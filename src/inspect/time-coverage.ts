@@ -12,32 +12,36 @@ export function outermost(tables: TimeTables): TimeTables {
 }
 
 /** Lists the ranges whose rows find a partition other than a DEFAULT, down to the last level. */
-function coverageOf(tables: TimeTables, table: TimeTable): readonly Range[] {
-  return attached(table).flatMap((leaf) => {
-    const below = nestedAt(tables, table, leaf);
-    if (below === undefined) return [leaf.range];
-    return coverageOf(tables, below)
-      .filter((range) => overlaps(range, leaf.range))
-      .map((range) => clip(range, leaf.range));
+function coverageOf(table: TimeTable): readonly Range[] {
+  return attached(table).flatMap(({ range: whole, below }) => {
+    if (below === null) return [whole];
+    return coverageOf(below)
+      .filter((range) => overlaps(range, whole))
+      .map((range) => clip(range, whole));
   });
 }
 
 /** Finds how long rows of the present find a partition; null: none of the present come to this table. */
-export function runwayAt(tables: TimeTables, table: TimeTable, now: Instant): Runway | null {
+export function runwayAt(table: TimeTable, now: Instant): Runway | null {
   const { extent } = table;
   if (now < extent.lower || now >= extent.upper) return null;
-  const runway = runwayOf(coverageOf(tables, table), now);
+  const runway = runwayOf(coverageOf(table), now);
   return runway.state === 'until' && runway.until === extent.upper ? { state: 'unbounded' } : runway;
 }
 
 /** Finds the holes between the first and the last leaf, or in all of a table whose rows have an end; not pending detaches. */
-export function holesOf(tables: TimeTables, table: TimeTable): readonly Range[] {
-  const pending = table.leaves.filter(({ state }) => state === 'detach_pending').map(({ range }) => range);
-  const taken = mergeRanges([...coverageOf(tables, table), ...pending]);
+export function holesOf(table: TimeTable): readonly Range[] {
+  const taken = mergeRanges([...coverageOf(table), ...pendingOf(table)]);
   const { extent } = table;
   const lower = extent.lower === BEGINNING ? taken[0]?.lower : extent.lower;
   const upper = extent.upper === END ? taken.at(-1)?.upper : extent.upper;
   return lower === undefined || upper === undefined ? [] : holesIn({ lower, upper }, taken);
+}
+
+function pendingOf({ leaves }: TimeTable): readonly Range[] {
+  return leaves.flatMap(({ range, state, below }) =>
+    state === 'detach_pending' ? [range] : below === null ? [] : pendingOf(below),
+  );
 }
 
 /** A table that lacks leaves, and for which range. */
@@ -47,24 +51,17 @@ export interface Lack {
 }
 
 /** Finds which tables lack the leaves for a range: the table itself, or partitions of it that are partitioned further. */
-export function lacksIn(tables: TimeTables, table: TimeTable, range: Range): readonly Lack[] {
+export function lacksIn(table: TimeTable, range: Range): readonly Lack[] {
   const own = holesIn(
     range,
     table.leaves.map((leaf) => leaf.range),
   ).map((hole) => ({ table, range: hole }));
-  const below = attached(table).flatMap((leaf) => {
-    const nested = nestedAt(tables, table, leaf);
-    if (nested === undefined || !overlaps(leaf.range, range)) return [];
-    return lacksIn(tables, nested, clip(leaf.range, range));
-  });
-  return [...own, ...below];
+  const nested = attached(table).flatMap(({ range: whole, below }) =>
+    below === null || !overlaps(whole, range) ? [] : lacksIn(below, clip(whole, range)),
+  );
+  return [...own, ...nested];
 }
 
 function attached({ leaves }: TimeTable): readonly TimeLeaf[] {
   return leaves.filter(({ state }) => state === 'attached');
-}
-
-function nestedAt(tables: TimeTables, table: TimeTable, leaf: TimeLeaf): TimeTable | undefined {
-  if (!leaf.isPartitioned) return undefined;
-  return tables.find(({ oid, above }) => oid === leaf.oid && above === table.oid);
 }

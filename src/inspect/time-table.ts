@@ -5,8 +5,8 @@ import type { KeyType, Range } from '../time/instant.ts';
 export interface TimeLeaf extends Leaf {
   /** As SQL spells it. */
   readonly qualified: string;
-  /** It is partitioned further, by whatever. */
-  readonly isPartitioned: boolean;
+  /** The same as a table of time, when it is partitioned further by the same column; else null. */
+  readonly below: TimeTable | null;
 }
 
 /** The DEFAULT partition of such a table. */

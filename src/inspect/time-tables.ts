@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { parseBound } from '../db/bounds.ts';
 import { qualifiedName } from '../db/quote.ts';
 import { compare, overlaps } from '../partitions/coverage.ts';
-import { BEGINNING, END, type KeyType } from '../time/instant.ts';
+import { BEGINNING, END, type KeyType, type Range } from '../time/instant.ts';
 import type { Scene } from './scene.ts';
 import { memberTree } from './scope.ts';
 import { clip, type TimeDefault, type TimeLeaf, type TimeTable } from './time-table.ts';
@@ -70,7 +70,7 @@ const FIRST_COLUMN = /^FOR VALUES FROM \(('[^']*'|\w+).*\) TO \(('[^']*'|\w+).*\
 /** A table in the making. */
 type Draft = Omit<TimeTable, 'default' | 'leaves' | 'extent'> & {
   readonly via: number | null;
-  readonly leaves: TimeLeaf[];
+  readonly leaves: Omit<TimeLeaf, 'below'>[];
   default: TimeDefault | null;
 };
 
@@ -93,7 +93,6 @@ function toTables(rows: readonly Row[]): ReadonlyMap<number, Draft> {
     table.leaves.push({
       ...{ oid, schema, name, qualified, range },
       isPlain: relkind === 'r',
-      isPartitioned: relkind === 'p',
       state: pending ? 'detach_pending' : 'attached',
     });
   }
@@ -130,21 +129,45 @@ function emptyTable({
   };
 }
 
-/** Gives every table its extent; leaves out what is below a DEFAULT, where rows of any time may come. */
+/** Puts the tables into each other, with their extents; leaves out what is below a DEFAULT, where rows of any time may come. */
 function placed(drafts: ReadonlyMap<number, Draft>): readonly TimeTable[] {
-  const place = (draft: Draft): TimeTable | null => {
-    const { via, ...table } = draft;
-    const above = table.above === null ? undefined : drafts.get(table.above);
-    if (above === undefined || above.key === null || above.key !== table.key) {
-      return { ...table, above: null, extent: { lower: BEGINNING, upper: END } };
-    }
-    const leaf = above.leaves.find(({ oid }) => oid === via);
-    const outer = leaf === undefined ? null : place(above);
-    if (leaf === undefined || outer === null) return null;
-    const extent = overlaps(outer.extent, leaf.range) ? clip(leaf.range, outer.extent) : leaf.range;
-    return { ...table, above: via === table.oid ? above.oid : null, extent };
+  const tables: TimeTable[] = [];
+  const build = ({ via: _, ...draft }: Draft, extent: Range, above: number | null): TimeTable => {
+    const leaves = draft.leaves.map((leaf): TimeLeaf => {
+      const child = drafts.get(leaf.oid);
+      if (child === undefined || draft.key === null || child.key !== draft.key)
+        return { ...leaf, below: null };
+      return { ...leaf, below: build(child, clipped(leaf.range, extent), draft.oid) };
+    });
+    const table = { ...draft, leaves, extent, above };
+    tables.push(table);
+    return table;
   };
-  return [...drafts.values()]
-    .flatMap((draft) => place(draft) ?? [])
-    .toSorted((a, b) => (a.qualified < b.qualified ? -1 : 1));
+  for (const draft of drafts.values()) {
+    const above = sameKeyAbove(drafts, draft);
+    // What is a partition of it itself is built with it.
+    if (above !== undefined && draft.via === draft.oid) continue;
+    const extent = extentOf(drafts, draft);
+    if (extent !== null) build(draft, extent, null);
+  }
+  return tables.toSorted((a, b) => (a.qualified < b.qualified ? -1 : 1));
+}
+
+/** Finds the next table of time above that is partitioned by the same column. */
+function sameKeyAbove(drafts: ReadonlyMap<number, Draft>, { above, key }: Draft): Draft | undefined {
+  const found = above === null ? undefined : drafts.get(above);
+  return found?.key != null && found.key === key ? found : undefined;
+}
+
+/** Gives the range whose rows come to a table; null: it is below a DEFAULT. */
+function extentOf(drafts: ReadonlyMap<number, Draft>, draft: Draft): Range | null {
+  const above = sameKeyAbove(drafts, draft);
+  if (above === undefined) return { lower: BEGINNING, upper: END };
+  const leaf = above.leaves.find(({ oid }) => oid === draft.via);
+  const extent = leaf === undefined ? null : extentOf(drafts, above);
+  return leaf === undefined || extent === null ? null : clipped(leaf.range, extent);
+}
+
+function clipped(range: Range, to: Range): Range {
+  return overlaps(range, to) ? clip(range, to) : range;
 }

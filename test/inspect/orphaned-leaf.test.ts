@@ -126,3 +126,36 @@ describe('orphaned_leaf', () => {
     expect((await inspectOnly(database, 'orphaned_leaf', today)).findings).toEqual([]);
   });
 });
+
+describe('orphaned_leaf of a table whose partitions are only ever detached', () => {
+  it('is one finding, however many there are', async () => {
+    const database = await createDatabase();
+    await database.sql.unsafe(`
+      create table d (at timestamptz not null) partition by range (at);
+      ${monthly('d', months('2023-01', 40))}
+      do $$ declare leaf text; begin
+        for leaf in select inhrelid::regclass::text from pg_inherits where inhparent = 'd'::regclass
+                      order by 1 limit 30 loop
+          execute format('alter table d detach partition %s', leaf);
+        end loop; end $$`);
+    const { findings } = await inspectOnly(database, 'orphaned_leaf', { now });
+    expect(findings).toMatchObject([
+      {
+        severity: 'warning',
+        object: 'public.d',
+        evidence: {
+          tableCount: 30,
+          tables: [
+            'public.d_2023_01',
+            'public.d_2023_02',
+            'public.d_2023_03',
+            'public.d_2023_04',
+            'public.d_2023_05',
+          ],
+        },
+      },
+    ]);
+    expect(findings[0]?.fix).toHaveLength(30);
+    await database.drop();
+  });
+});

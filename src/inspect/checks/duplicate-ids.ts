@@ -8,6 +8,9 @@ import type { Scene } from '../scene.ts';
 
 const MOST_NAMED = 5;
 
+/** Fewer rows at an end say nothing. */
+const FEWEST_ROWS = 20;
+
 /** Finds ids that stand twice in a partitioned table, where no key of it can forbid that. */
 export const duplicateIds: Check = {
   name: 'duplicate_ids',
@@ -48,15 +51,13 @@ to be looked at before.`,
   look: async (scene) => {
     const columns = await readIdColumns(scene);
     if (columns.length === 0) return { found: [] };
-    const sources = await readIdSources(scene, columns, scene.threshold('newest_partitions'));
+    const sources = await readIdSources(scene, columns, Math.max(1, scene.threshold('newest_partitions')));
     const readable = new Map(
       [...sources].map(([column, list]) => [column, list.filter((one) => canBeRead(one))]),
     );
     const ends = 2 * Math.max(1, [...readable.values()].flat().length);
-    const rows = Math.max(
-      1,
-      Math.min(scene.threshold('rows'), Math.floor(scene.threshold('all_rows') / ends)),
-    );
+    const share = Math.max(FEWEST_ROWS, Math.floor(scene.threshold('all_rows') / ends));
+    const rows = Math.max(1, Math.floor(Math.min(scene.threshold('rows'), share)));
     const samples = await readIdSamples(scene, readable, rows);
     return {
       found: columns.flatMap((column) => {

@@ -1,3 +1,4 @@
+import { groupBy } from '../../partitions/drift.ts';
 import { formatInstant, formatInstantShort, fromDate } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
 import { shellWord } from '../fix.ts';
@@ -24,8 +25,31 @@ A role that may not read sensordb.detached_leaf sees all of them by their shape 
     grace_days: { value: 30, unit: 'days', source: 'a month in which somebody may still want it back' },
   },
   opens: false,
-  look: async (scene) => ({ found: (await readOrphans(scene)).map((orphan) => judge(scene, orphan)) }),
+  look: async (scene) => {
+    const groups = groupBy(await readOrphans(scene), ({ table }) => table.qualified);
+    return {
+      found: [...groups].flatMap(([table, orphans]) => {
+        const found = orphans.map((orphan) => judge(scene, orphan));
+        return found.length > MOST_APART ? [together(table, found)] : found;
+      }),
+    };
+  },
 };
+
+/** More of one table are one finding. */
+const MOST_APART = 20;
+const MOST_NAMED = 5;
+
+function together(table: string, found: readonly Found[]): Found {
+  const names = found.map(({ object }) => object);
+  return {
+    severity: found.some(({ severity }) => severity === 'warning') ? 'warning' : 'info',
+    object: table,
+    message: `${names.length} tables that were detached from it still stand beside it (${names.slice(0, MOST_NAMED).join(', ')}, …): none of their rows is seen through it. Attach them, move them to an archive schema, or drop them.`,
+    evidence: { tables: names.slice(0, MOST_NAMED), tableCount: names.length },
+    fixes: found.flatMap(({ fixes }) => fixes),
+  };
+}
 
 function judge(scene: Scene, orphan: Orphan): Found {
   const { table, qualified, range, detached, fixes } = orphan;

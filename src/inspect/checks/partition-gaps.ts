@@ -31,14 +31,14 @@ clock made up, and that partition is what should go.`,
   opens: false,
   look: async (scene) => {
     const tables = await readTimeTables(scene);
-    const candidates = outermost(tables).filter((table) => holesOf(tables, table).length > 0);
+    const candidates = outermost(tables).filter((table) => holesOf(table).length > 0);
     const orphans = candidates.length === 0 ? [] : await readOrphans(scene);
     return { found: candidates.map((table) => judge(scene, tables, table, orphans)) };
   },
 };
 
 function judge(scene: Scene, tables: TimeTables, table: TimeTable, orphans: readonly Orphan[]): Found {
-  const holes = holesOf(tables, table);
+  const holes = holesOf(table);
   const now = fromDate(scene.now);
   const then = table.default === null ? 'fail' : 'go to DEFAULT';
   const named = holes.slice(0, MOST_NAMED).map(spell);
@@ -67,7 +67,7 @@ function fixesOf(
   const back = orphans.filter(
     ({ range, fixes }) => fixes.length > 0 && range !== null && holes.some((hole) => overlaps(hole, range)),
   );
-  const lacks = holes.flatMap((hole) => lacksIn(tables, table, hole));
+  const lacks = holes.flatMap((hole) => lacksIn(table, hole));
   const groups = [...groupBy(lacks, (lack) => lack.table).entries()];
   return [
     ...back.flatMap(({ fixes }) => fixes),

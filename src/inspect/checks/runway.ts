@@ -54,7 +54,7 @@ A table whose partitions all ended long ago is taken for an archive, which nobod
 
 function judge(scene: Scene, tables: TimeTables, table: TimeTable): Found | null {
   const now = fromDate(scene.now);
-  const found = runwayAt(tables, table, now);
+  const found = runwayAt(table, now);
   if (found === null || found.state === 'unbounded') return null;
   const archived = isArchive(scene, table, now);
   const severity = archived ? 'info' : severityOf(scene, table, found, now);
@@ -100,11 +100,11 @@ function fixesOf(tables: TimeTables, table: TimeTable, found: Runway, now: Insta
       ),
   );
   if (table.extent.upper !== END) {
-    const lacks = lacksIn(tables, table, { lower: edge, upper: table.extent.upper });
+    const lacks = lacksIn(table, { lower: edge, upper: table.extent.upper });
     return [...finalize, ...lacks.flatMap((lack) => ensureRange(tables, lack))];
   }
   const upper = leavesEnd(table);
-  const lacks = upper <= edge ? [] : lacksIn(tables, table, { lower: edge, upper });
+  const lacks = upper <= edge ? [] : lacksIn(table, { lower: edge, upper });
   const below = lacks.filter((lack) => lack.table !== table);
   return below.some(({ range }) => range.lower === edge)
     ? [...finalize, ...below.flatMap((lack) => ensureRange(tables, lack))]
