@@ -142,3 +142,42 @@ describe(CHECK, () => {
     expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
   });
 });
+
+it('does not plan what would take more than half of the server’s locks, and says so once a table', async () => {
+  const server = await startServer({
+    settings: {
+      shared_preload_libraries: 'pg_stat_statements',
+      max_locks_per_transaction: '10',
+      max_connections: '20',
+      max_prepared_transactions: '0',
+    },
+  });
+  const database = await createDatabase({ server: server.url });
+  try {
+    await database.sql.unsafe('create extension pg_stat_statements');
+    await database.sql.unsafe(
+      'create table readings (id bigint, at timestamptz primary key) partition by range (at)',
+    );
+    for (let n = 0; n < 60; n += 1) {
+      await database.sql.unsafe(
+        `create table readings_${n} partition of readings for values from ('2026-01-01'::timestamptz + interval '${n} days') to ('2026-01-01'::timestamptz + interval '${n + 1} days')`,
+      );
+    }
+    for (const day of [3, 4]) {
+      await database.sql.unsafe(
+        `select id ${day === 3 ? '' : ', at'} from readings where at = '2026-01-0${day}'`,
+      );
+    }
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        severity: 'unknown',
+        object: 'public.readings',
+        evidence: expect.objectContaining({ statements: 2, relations: 122, locks: 200 }),
+      }),
+    ]);
+  } finally {
+    await database.drop();
+    await server.stop();
+  }
+});

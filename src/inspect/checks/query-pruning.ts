@@ -60,7 +60,10 @@ A query that would lock more than half of what the server has locks for is not p
     if (tables.length === 0) return { found: [] };
     const { statements, hidden } = await readStatements(scene, tables);
     const queries = [...scene.queries.map((text) => ({ text, from: 'config' }) as const), ...statements];
-    const found: Found[] = hidden === 0 ? [] : [hiddenStatements(scene, hidden)];
+    const found: Found[] = [
+      ...(hidden === 0 ? [] : [hiddenStatements(scene, hidden)]),
+      ...tooLargeToPlan(tables, settings.locks, statements),
+    ];
     for (const query of queries) found.push(...(await judge(scene, tables, settings.locks, query)));
     return { found };
   },
@@ -119,11 +122,9 @@ async function judge(
   locks: number,
   query: Query,
 ): Promise<readonly Found[]> {
-  const named = tables.filter(({ name }) => query.text.includes(name));
-  const large = named.find(({ relations }) => relations * 2 > locks);
+  const large = largeTableOf(tables, locks, query);
   if (large !== undefined) {
-    const why = `${large.qualified} has ${large.leaves} partitions: planned without pruning it would lock ${large.relations} relations, more than half of the ${locks} that the server has locks for`;
-    return query.from === 'config' ? [unknown(scene, query, `${why}.`)] : [];
+    return query.from === 'config' ? [unknown(scene, query, `${describeLarge(large, locks)}.`)] : [];
   }
   const plan = await explainQuery(scene.session, query);
   if ('problem' in plan) return query.from === 'config' ? [unknown(scene, query, plan.problem)] : [];
@@ -133,6 +134,42 @@ async function judge(
     const isWhole =
       read > scene.threshold('leaves') && read * 100 >= scene.threshold('percent') * table.leaves;
     return isWhole ? [unpruned(table, query, read)] : [];
+  });
+}
+
+function largeTableOf(tables: readonly Table[], locks: number, { text }: Query): Table | undefined {
+  return tables.find(({ name, relations }) => relations * 2 > locks && mentions(text, name));
+}
+
+/** Tells whether a text has a name in it that is not a part of a longer one. */
+function mentions(text: string, name: string): boolean {
+  const literally = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`(?<![\\w$])${literally}(?![\\w$])`, 'u').test(text);
+}
+
+function describeLarge({ qualified, leaves, relations }: Table, locks: number): string {
+  return `${qualified} has ${leaves} partitions: planned without pruning it would lock ${relations} relations, more than half of the ${locks} that the server has locks for`;
+}
+
+/** One finding a table for all that pg_stat_statements has seen of it. */
+function tooLargeToPlan(
+  tables: readonly Table[],
+  locks: number,
+  statements: readonly Query[],
+): readonly Found[] {
+  return tables.flatMap((table) => {
+    const count = statements.filter((query) => largeTableOf(tables, locks, query) === table).length;
+    if (count === 0) return [];
+    const needs = 'a larger max_locks_per_transaction';
+    return [
+      {
+        severity: 'unknown',
+        object: table.qualified,
+        message: `Whether ${count} ${count === 1 ? 'statement' : 'statements'} of pg_stat_statements prune could not be seen. ${describeLarge(table, locks)}. It needs ${needs}.`,
+        evidence: { statements: count, relations: table.relations, locks, needs },
+        fixes: [],
+      },
+    ];
   });
 }
 

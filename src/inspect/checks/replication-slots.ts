@@ -51,7 +51,8 @@ max_slot_wal_keep_size (13 and later) bounds the WAL: what is over it makes a sl
                              s.restart_lsn)::float8 as "retainedBytes",
              greatest(age(s.xmin), age(s.catalog_xmin))::float8 as "xminAge"
         from pg_replication_slots s
-       where not s.temporary
+       -- Those that a standby keeps in step with its primary's (17 and later) are read there.
+       where not s.temporary and not coalesce((to_jsonb(s) ->> 'synced')::bool, false)
        order by s.slot_name`.execute(scene.session.db);
     return { found: rows.flatMap((row) => judge(scene, row)) };
   },
@@ -61,11 +62,22 @@ function judge({ threshold }: Scene, row: Row): readonly Found[] {
   const { slot, active, walStatus, xminAge } = row;
   const retained = row.retainedBytes ?? 0;
   const isLost = walStatus === 'lost';
+  // Over max_slot_wal_keep_size: the next checkpoint takes WAL that its reader needs.
+  const isGoing = walStatus === 'unreserved';
   const holds = row.retainedBytes !== null || xminAge !== null;
   const isCritical =
-    isLost || retained >= threshold('critical_bytes') || (xminAge ?? 0) >= threshold('critical_xmin_age');
+    isLost ||
+    isGoing ||
+    retained >= threshold('critical_bytes') ||
+    (xminAge ?? 0) >= threshold('critical_xmin_age');
   if (!isCritical && (active ? retained < threshold('warning_bytes') : !holds)) return [];
-  const state = isLost ? 'has lost WAL that its reader needs' : active ? 'is far behind' : 'has no reader';
+  const state = isLost
+    ? 'has lost WAL that its reader needs'
+    : isGoing
+      ? 'is about to lose WAL that its reader needs'
+      : active
+        ? 'is far behind'
+        : 'has no reader';
   const rows =
     xminAge === null ? '' : `, and the dead rows of ${xminAge.toLocaleString('en-US')} transactions`;
   return [
