@@ -64,6 +64,13 @@ test('shows each command before it runs it', () => {
   ]);
 });
 
+test('ends with a database in which nothing is found', () => {
+  const inspected = /^\$ sensordb inspect\n([\s\S]*?)\n\n/m.exec(walked.stderr)?.[1]?.split('\n') ?? [];
+  expect(inspected.length).toBeGreaterThan(25);
+  // What is too young to judge by may be there, and nothing else.
+  expect(inspected.filter((line) => !/^(passed|not_yet)\t/.test(line))).toEqual([]);
+});
+
 test('stops its server at the end', () => {
   expect(ranOn).toBe(false);
 });
