@@ -27,7 +27,7 @@ Connection settings:        sensordb help connection
 /**
  * Builds the one list of commands; each declares its options and hands its work to `invoke`.
  *
- * The verbs of a group that no word of `argv` names can be neither run nor asked about: declaring them all would take a tenth of
+ * The verbs or options of a group that no word of `argv` names can be neither run nor asked about: declaring them all would take a tenth of
  * what a command with nothing to do takes beyond a bare Node.
  */
 export function buildProgram(
@@ -60,7 +60,7 @@ export function buildProgram(
   program.commandsGroup('Aggregates:');
   declareGroup(declareAggregates);
   program.commandsGroup('Health:');
-  declareInspect(program, invoke);
+  declareGroup(declareInspect);
   program.commandsGroup('Schema:');
   declareGroup(declareMigrate);
   program.commandsGroup('Help:');

@@ -22,7 +22,7 @@ export type Invoke = <Options extends object>(
   failureForm?: FailureForm,
 ) => void;
 
-/** A command that has verbs, and what declares them. */
+/** A command, and what declares its verbs, or its options where it has none. */
 export interface Group {
   readonly group: Command;
   readonly declareVerbs: (group: Command, invoke: Invoke) => void;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Invoke } from '../cli/invoke.ts';
+import type { Group, Invoke } from '../cli/invoke.ts';
 import { AREAS } from './check.ts';
 import type { InspectOptions } from './request.ts';
 
@@ -20,13 +20,18 @@ nagios alone the exit codes are Nagios's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
 Formats but table and json are printed with --quiet, too, and say on stdout when a run fails.
 `;
 
-/** Declares `inspect`. */
-export function declareInspect(program: Command, invoke: Invoke): void {
-  const inspect = program
+/** Declares `inspect`, and gives what declares its options. */
+export function declareInspect(program: Command): Group {
+  const group = program
     .command('inspect')
     .description('what is wrong with indexes, partitions, tables and aggregates, and what mends it')
     .usage(`[${AREAS.join('|')}] [options]`)
-    .argument('[area...]')
+    .argument('[area...]');
+  return { group, declareVerbs: declareOptions };
+}
+
+function declareOptions(inspect: Command, invoke: Invoke): void {
+  inspect
     .addHelpText('before', EXAMPLES)
     .addHelpText('after', NOTES)
     .optionsGroup('Checks:')
