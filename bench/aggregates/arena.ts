@@ -14,7 +14,7 @@ export interface Arena {
   readonly rows: number;
 }
 
-/** Readings to be made: so many of each device, one in so many seconds, ending now. */
+/** Readings to be made: so many of each device, one in so many seconds, up to the hour that is not over. */
 export interface Readings {
   readonly name: string;
   readonly everySeconds: number;
@@ -56,7 +56,7 @@ async function fillLeaf(
   await sql.unsafe(`
     create table ${leaf} (like sensors_sensorreading including defaults);
     insert into ${leaf} (id, device_id, timestamp, value)
-    select nextval('sensors_sensorreading_id_seq'), d, at + make_interval(secs => d * ${everySeconds} / ${DEVICES}.0), random() * 100
+    select nextval('sensors_sensorreading_id_seq'), d, at + make_interval(secs => (d - 1) * ${everySeconds} / ${DEVICES}.0), random() * 100
       from generate_series(1, ${perDevice}) n
       cross join lateral (select date_trunc('hour', now()) - make_interval(secs => n * ${everySeconds}.0) as at) t
       cross join generate_series(1, ${DEVICES}) d
