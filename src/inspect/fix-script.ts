@@ -26,7 +26,8 @@ export function renderFixScript(report: Report): string {
 }
 
 function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[]): string {
-  const left = findings.filter(({ severity, fixes: own }) => severity === 'unknown' || own.length === 0);
+  const mended = new Set(fixes.flatMap(({ findings: those }) => those));
+  const left = findings.filter((finding) => !mended.has(finding));
   const count = fixes.length === 1 ? '1 fix' : `${fixes.length} fixes`;
   const lines = [
     `sensordb inspect on ${printable(database)}, ${formatInstant(fromDate(now))}: ${fixes.length === 0 ? 'nothing to run' : count}.`,

@@ -67,12 +67,16 @@ export interface OrderedFix {
 }
 
 /**
- * Puts the fixes of all findings into a safe order, each once; those of what is unknown are left out. They mend nothing, but would
- * let the role see more, which is for somebody else to run.
+ * Puts the fixes of all findings into a safe order, each once. Left out are those of what is unknown, which mend nothing but let the
+ * role see more; of notes, which need no mending; and of `index_unused` where duplicates are dropped: of two alike, the one that is
+ * kept would be dropped for want of the scans that the other had.
  */
 export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[] {
   const byText = new Map<string, { readonly fix: Fix; readonly findings: Finding[] }>();
-  for (const finding of findings.filter(({ severity }) => severity !== 'unknown')) {
+  const dropsDuplicates = findings.some(({ check }) => check === 'index_duplicate');
+  const isLeftOut = ({ check, severity }: Finding): boolean =>
+    severity === 'unknown' || severity === 'info' || (check === 'index_unused' && dropsDuplicates);
+  for (const finding of findings.filter((one) => !isLeftOut(one))) {
     for (const fix of finding.fixes) {
       const same = byText.get(fix.text);
       if (same === undefined) byText.set(fix.text, { fix, findings: [finding] });

@@ -148,7 +148,8 @@ function explainMiss(sqlstate: string | null, thrown: unknown): string | null {
     case SQLSTATE.undefinedTable:
       return `A table went away meanwhile: ${said}.`;
     default:
-      return null;
+      // A lost connection ends the run; what the server says of one look (a conflict with recovery, a relation that went away) does not.
+      return sqlstate === null || /^(?:08|57P)/.test(sqlstate) ? null : `It failed: ${said}.`;
   }
 }
 

@@ -39,18 +39,24 @@ async function selectStatements(
   tables: readonly { readonly name: string }[],
 ): Promise<Statements> {
   const names = tables.map(({ name }) => name.replaceAll(/[\\%_]/g, '\\$&'));
-  // Of a statement that the role may not see the queryid is null (14 to 18).
+  // Only the role's own: planning a statement runs the IMMUTABLE functions in it, with the rights of whoever plans. Of one that the role
+  // may not see the queryid is null (14 to 18).
   const { rows } = await session.run<{ query: string | null; hidden: number }>(
     `with statement as materialized (
-       select s.query, s.queryid, s.total_exec_time from ${schema}.pg_stat_statements s
+       select s.query, s.queryid, s.total_exec_time,
+              s.userid = (select r.oid from pg_roles r where r.rolname = current_user) as is_own
+         from ${schema}.pg_stat_statements s
         where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
      )
      (select s.query, 0 as hidden from statement s
-       where s.queryid is not null and s.query ~* '^\\s*(select|with|update|delete)\\M'
+       where s.is_own and s.queryid is not null and s.query ~* '^\\s*(select|with|update|delete)\\M'
          and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)
        order by s.total_exec_time desc, s.queryid limit $2::int)
      union all
-     select null, count(*)::int from statement s where s.queryid is null`,
+     select null, count(*)::int from statement s
+      where s.queryid is null
+         or not s.is_own and s.query ~* '^\\s*(select|with|update|delete)\\M'
+            and s.query like any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n)`,
     [JSON.stringify(names), threshold('statements')],
   );
   return {

@@ -113,8 +113,9 @@ describe(CHECK, () => {
       ['unknown'],
     ]);
     await database.sql.unsafe(`grant pg_read_all_stats to ${role.name}`);
+    // To see a text of somebody else is not enough: planning it would run his functions.
     expect((await inspectOnly({ url: role.url }, CHECK)).findings).toEqual([
-      expect.objectContaining({ severity: 'warning', object: 'app."Readings"' }),
+      expect.objectContaining({ severity: 'unknown', message: expect.stringContaining('other roles') }),
     ]);
     await dropRoles(database.sql, [role]);
     await database.sql.unsafe('drop extension pg_stat_statements');

@@ -29,8 +29,8 @@ export const queryPruning: Check = {
 each of them and each of its indexes. timestamp::date = …, date_trunc('day', timestamp) = … prune nothing; timestamp >= … and
 timestamp < … prune, as literals when the query is planned, as parameters or now() when it begins to run.
 
-Proved by EXPLAIN, which runs nothing: of the queries in the config file (inspect.queries) and, where pg_stat_statements is installed, of
-those that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing. Statements
+Proved by EXPLAIN, which plans and runs no query: of the queries in the config file (inspect.queries) and, where pg_stat_statements is
+installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing. Statements
 that cannot be prepared as pg_stat_statements prints them (interval $1) are left out. With neither only the setting
 enable_partition_pruning is looked at.
 
@@ -209,8 +209,8 @@ function hiddenStatements({ session }: Scene, hidden: number): Found {
   return {
     severity: 'unknown',
     object: quoteIdentifier(session.server.database),
-    message: `${hidden === 1 ? 'One statement' : `${hidden} statements`} of other roles in pg_stat_statements cannot be seen. It needs pg_read_all_stats, or pg_monitor.`,
-    evidence: { hidden, needs: 'pg_read_all_stats' },
+    message: `${hidden === 1 ? 'One statement' : `${hidden} statements`} of other roles in pg_stat_statements were not planned: planning runs functions that stand in them, with the rights of whoever plans. Run it as the application's role, or name its queries in the config file.`,
+    evidence: { hidden },
     fixes: [],
   };
 }
