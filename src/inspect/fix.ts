@@ -24,11 +24,20 @@ export interface Fix {
   readonly kind: 'sql' | 'command';
   /** Without a semicolon. */
   readonly text: string;
+  /** The index that it drops, as SQL spells it; of one that is attached to that of a parent, the topmost. */
+  readonly drops?: string;
+  /** The index that takes the place of what it drops, spelled alike: it has to stand afterwards. */
+  readonly needs?: string;
 }
 
 /** A fix by SQL that psql runs as it stands, outside of a transaction. */
 export function sqlFix(phase: FixPhase, text: string): Fix {
   return { phase, kind: 'sql', text };
+}
+
+/** Drops an index; `needs` is the one that takes its place. */
+export function dropIndexFix(text: string, drops: string, needs?: string): Fix {
+  return { ...sqlFix('drop_index', text), drops, ...(needs === undefined ? {} : { needs }) };
 }
 
 /** A fix by a command of sensordb, spelled for a shell. */

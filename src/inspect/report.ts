@@ -68,15 +68,12 @@ export interface OrderedFix {
 
 /**
  * Puts the fixes of all findings into a safe order, each once. Left out are those of what is unknown, which mend nothing but let the
- * role see more; of notes, which need no mending; and of `index_unused` where duplicates are dropped: of two alike, the one that is
- * kept would be dropped for want of the scans that the other had.
+ * role see more; of notes, which need no mending; and the drop of an index that takes the place of another that is dropped: of two
+ * alike, the one that is kept has none of the scans that the other had, and would be dropped for want of them.
  */
 export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[] {
   const byText = new Map<string, { readonly fix: Fix; readonly findings: Finding[] }>();
-  const dropsDuplicates = findings.some(({ check }) => check === 'index_duplicate');
-  const isLeftOut = ({ check, severity }: Finding): boolean =>
-    severity === 'unknown' || severity === 'info' || (check === 'index_unused' && dropsDuplicates);
-  for (const finding of findings.filter((one) => !isLeftOut(one))) {
+  for (const finding of findings.filter(({ severity }) => severity !== 'unknown' && severity !== 'info')) {
     for (const fix of finding.fixes) {
       const same = byText.get(fix.text);
       if (same === undefined) byText.set(fix.text, { fix, findings: [finding] });
@@ -84,5 +81,16 @@ export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[
     }
   }
   const phase = ({ fix }: OrderedFix): number => FIX_PHASES.indexOf(fix.phase);
-  return [...byText.values()].toSorted((a, b) => phase(a) - phase(b));
+  return withoutNeeded([...byText.values()], findings).toSorted((a, b) => phase(a) - phase(b));
+}
+
+/** One that is replaced in its turn may go: of a chain of indexes, each of which does for the one before, the last stays. */
+function withoutNeeded(ordered: readonly OrderedFix[], findings: readonly Finding[]): readonly OrderedFix[] {
+  const dropped = new Set(ordered.map(({ fix }) => fix.drops));
+  // Those of notes, too: what one calls needless another may call unused, and drop.
+  const replaced = findings
+    .flatMap(({ fixes }) => fixes)
+    .filter(({ drops, needs }) => needs !== undefined && dropped.has(drops));
+  const [gone, needed] = [replaced.map(({ drops }) => drops), replaced.map(({ needs }) => needs)];
+  return ordered.filter(({ fix: { drops } }) => gone.includes(drops) || !needed.includes(drops));
 }

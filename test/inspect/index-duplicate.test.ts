@@ -3,6 +3,7 @@ import { applyFixes, inspectOnly } from '../support/inspect.ts';
 import { runMigrations } from '../support/migrations.ts';
 import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { until } from '../support/until.ts';
 
 const CHECK = 'index_duplicate';
 
@@ -122,6 +123,17 @@ describe(CHECK, () => {
   ])('passes over indexes that differ by %s', async (_what, indexes) => {
     await database.sql.unsafe(`${TABLE}${indexes}`);
     await expectMended();
+  });
+
+  it('leaves a narrow one alone that is scanned beside a wide one that is not', async () => {
+    await database.sql.unsafe(`${TABLE}create index x on t (a); insert into t values (1)`);
+    const client = database.connect();
+    await client.unsafe('set enable_seqscan = off; select from t where a = 1');
+    await client.end();
+    await database.sql.unsafe('create index y on t (a, b)');
+    await until(async () => (await look()).findings.length === 0);
+    await database.sql.unsafe('drop index y; create unique index y on t (a, b)');
+    expect((await look()).findings).toMatchObject([{ severity: 'info', object: 'public.x' }]);
   });
 
   it('passes over the tables that sensordb makes, and over a partition’s own index', async () => {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/inspect/check.ts';
 import { commandFix, type Fix, shellWord, sqlFix } from '../../src/inspect/fix.ts';
 import { renderFixScript } from '../../src/inspect/fix-script.ts';
@@ -13,6 +13,7 @@ import { halfDetach } from '../support/inspect.ts';
 import { runMigrations } from '../support/migrations.ts';
 import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
+import { until } from '../support/until.ts';
 
 let database: TestDatabase;
 let folder: Folder;
@@ -267,5 +268,77 @@ describe('inspect --fix-script', () => {
         (await run(['--fix-script', ...words])).stderr + (await run(['--fix-script', ...words])).stdout,
       ).toContain('contradict each other');
     }
+  });
+});
+
+describe('inspect --fix-script, of indexes', () => {
+  const DAY_MS = 86_400_000;
+  const CONFIG = `inspect:
+  thresholds:
+    index_unused: { bytes: 0, warning_bytes: 0 }
+`;
+  let indexed: TestDatabase;
+  beforeEach(async () => {
+    indexed = await createDatabase();
+    folder.write('sizes.yaml', CONFIG);
+  });
+  afterEach(() => indexed.drop());
+
+  /** What is left of the indexes once the script that inspect prints was run. */
+  const mended = async (checks = 'index_duplicate,index_unused') => {
+    const words = ['inspect', '--only', checks, '--config', join(folder.path, 'sizes.yaml'), '--fix-script'];
+    const { stdout } = await runCli(words, { url: indexed.url, now: new Date(Date.now() + 31 * DAY_MS) });
+    expect(await psql(stdout, indexed.url)).toMatchObject({ exitCode: 0 });
+    const rows = await indexed.sql`select c.relname from pg_index x join pg_class c on c.oid = x.indexrelid
+      join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' order by c.relname`;
+    return rows.map(({ relname }) => relname);
+  };
+
+  const scan = async (index: string, query: string) => {
+    const client = indexed.connect();
+    await client.unsafe('set enable_seqscan = off');
+    await client.unsafe(query);
+    await client.end();
+    await until(async () => {
+      const [row] = await indexed.sql`select pg_stat_get_numscans(${index}::regclass) > 0 as scanned`;
+      return row?.scanned === true;
+    });
+  };
+
+  it('keeps one of three alike that nobody scans, and drops another that nobody scans', async () => {
+    await indexed.sql.unsafe(`create table t (a int, b int); insert into t values (1, 1);
+      create index x on t (a); create index y on t (a); create index z on t (a); create index other on t (b)`);
+    expect(await mended()).toEqual(['x']);
+  });
+
+  it('keeps the one of two alike that is scanned, though it is the younger', async () => {
+    await indexed.sql.unsafe(`create table t (a int); insert into t select generate_series(1, 1000);
+      create index old on t (a) with (fillfactor = 10); create index young on t (a); analyze t`);
+    await scan('young', 'select from t where a < 900');
+    expect(await mended()).toEqual(['young']);
+  });
+
+  it('keeps the index of the table although only that which a partition has besides is scanned', async () => {
+    await indexed.sql.unsafe(`create table r (a int, at timestamptz) partition by range (at);
+      create table r_1 partition of r for values from ('2026-01-01') to ('2026-02-01');
+      insert into r values (1, '2026-01-02'); create index by_hand on r_1 (a)`);
+    await scan('by_hand', 'select from r_1 where a = 1');
+    await indexed.sql.unsafe('create index of_table on only r (a); create index of_leaf on r_1 (a)');
+    await indexed.sql.unsafe('alter index of_table attach partition of_leaf');
+    expect(await mended()).toEqual(['of_leaf', 'of_table']);
+  });
+
+  it('keeps the wide one of two that nobody scans', async () => {
+    await indexed.sql.unsafe(`create table t (a int, b int); insert into t values (1, 1);
+      create index narrow on t (a); create index wide on t (a, b)`);
+    expect(await mended()).toEqual(['wide']);
+  });
+
+  it('keeps a narrow one that is scanned, and drops the wide one that is not', async () => {
+    await indexed.sql.unsafe(`create table t (a int, b int); insert into t values (1, 1);
+      create index narrow on t (a)`);
+    await scan('narrow', 'select from t where a = 1');
+    await indexed.sql.unsafe('create index wide on t (a, b)');
+    expect(await mended()).toEqual(['narrow']);
   });
 });

@@ -1,8 +1,8 @@
 import { quoteIdentifier } from '../../db/quote.ts';
 import { groupBy } from '../../partitions/drift.ts';
 import type { Check, Found } from '../check.ts';
-import { type Fix, sqlFix } from '../fix.ts';
-import { type CompleteIndex, readCompleteIndexes } from '../indexes/complete.ts';
+import { dropIndexFix, type Fix } from '../fix.ts';
+import { readCompleteIndexes } from '../indexes/complete.ts';
 import { findRedundant, type Redundant } from '../indexes/redundant.ts';
 import { firstFew, partitions } from '../indexes/tree.ts';
 
@@ -21,9 +21,10 @@ built on a partition by hand beside the one that comes from the table is the com
 Two indexes count as alike when method, columns or expressions, operator classes and their parameters, collations, order, predicate and
 NULLS NOT DISTINCT are. A unique index is needless only beside another unique one of the same columns, a constraint only beside one
 that says the same; columns of INCLUDE must be in the other as well. Replica identities, and what foreign keys refer to, are never
-reported. Of two alike that one stays on which more depends, then the older one.
+reported. Of two alike that one stays on which more depends, then one that has been scanned, then the older one.
 
-It is wrong when queries were tuned to the narrower index: look at its scans first (index_unused tells the window).`,
+It is wrong when queries were tuned to the narrower index. One that has been scanned beside a wider one that has not is left alone:
+queries prefer it, and if one of the two is to go, it is the wider one, which index_unused reports.`,
   thresholds: {},
   opens: false,
   look: async (scene) => {
@@ -55,13 +56,14 @@ function describe(group: readonly Redundant[]): Found {
       constraint: index.constraintName,
       partitions: index.isOfPartition ? group.length : null,
     },
-    fixes: group.map((one) => dropping(one.index)),
+    fixes: group.map(dropping),
   };
 }
 
-function dropping({ index, table, isPartitioned, constraintName }: CompleteIndex): Fix {
-  if (constraintName !== null) {
-    return sqlFix('drop_index', `alter table ${table} drop constraint ${quoteIdentifier(constraintName)}`);
-  }
-  return sqlFix('drop_index', `drop index ${isPartitioned ? '' : 'concurrently '}${index}`);
+function dropping({ index: { index, table, isPartitioned, constraintName }, by }: Redundant): Fix {
+  const text =
+    constraintName === null
+      ? `drop index ${isPartitioned ? '' : 'concurrently '}${index}`
+      : `alter table ${table} drop constraint ${quoteIdentifier(constraintName)}`;
+  return dropIndexFix(text, index, by.topIndex);
 }

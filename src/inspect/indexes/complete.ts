@@ -15,6 +15,10 @@ export interface CompleteIndex {
   readonly isOfPartition: boolean;
   /** To the index of a partitioned table: it stays as long as that does. */
   readonly isAttached: boolean;
+  /** The one at the very top that it is attached to; itself, where it is attached to none. */
+  readonly topIndex: string;
+  /** With those of the indexes that are attached to it. */
+  readonly scans: number;
   readonly method: string;
   readonly isValid: boolean;
   readonly isUnique: boolean;
@@ -68,10 +72,30 @@ export async function readCompleteIndexes(scene: Scene): Promise<readonly Comple
         join pg_class i on i.oid = x.indexrelid
        group by m.oid, m.root
       having count(*) > 1 and bool_or(not i.relispartition)
+    ),
+    one as materialized (
+      select x.indexrelid as oid from several s join pg_index x on x.indrelid = s.oid and x.indislive
+    ),
+    below (index, oid) as (
+      select o.oid, o.oid from one o
+      union all
+      select b.index, h.inhrelid from below b join pg_inherits h on h.inhparent = b.oid
+    ),
+    scanned as materialized (
+      select b.index, sum(pg_stat_get_numscans(b.oid))::float8 as scans from below b group by b.index
+    ),
+    above (index, oid) as (
+      select o.oid, o.oid from one o
+      union all
+      select a.index, h.inhparent from above a join pg_inherits h on h.inhrelid = a.oid
+    ),
+    topmost as materialized (
+      select a.index, format('%I.%I', n.nspname, c.relname) as name
+        from above a join pg_class c on c.oid = a.oid and not c.relispartition join pg_namespace n on n.oid = c.relnamespace
     )
     select i.oid, format('%I.%I', n.nspname, i.relname) as index, s.oid as relation, format('%I.%I', tn.nspname, t.relname) as "table",
            format('%I.%I', rn.nspname, r.relname) as "rootTable", i.relkind = 'I' as "isPartitioned",
-           t.relispartition as "isOfPartition", i.relispartition as "isAttached", am.amname::text as method, x.indisvalid as "isValid",
+           t.relispartition as "isOfPartition", i.relispartition as "isAttached", p.name as "topIndex", sc.scans, am.amname::text as method, x.indisvalid as "isValid",
            x.indisunique as "isUnique", x.indimmediate as "isImmediate", x.indisexclusion as "isExclusion",
            x.indisreplident as "isIdentity", x.indisclustered as "isClustered", k.contype::text as "constraint",
            k.conname::text as "constraintName",
@@ -84,6 +108,7 @@ export async function readCompleteIndexes(scene: Scene): Promise<readonly Comple
       join pg_index x on x.indrelid = s.oid and x.indislive
       join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace
       join pg_am am on am.oid = i.relam
+      join scanned sc on sc.index = i.oid join topmost p on p.index = i.oid
       join pg_class t on t.oid = s.oid join pg_namespace tn on tn.oid = t.relnamespace
       join pg_class r on r.oid = s.root join pg_namespace rn on rn.oid = r.relnamespace
       left join pg_constraint k on k.conindid = i.oid and k.conrelid = s.oid and k.contype in ('p', 'u')

@@ -1,6 +1,6 @@
 import { prettyBytes } from '../../partitions/pretty-bytes.ts';
 import type { Found } from '../check.ts';
-import { sqlFix } from '../fix.ts';
+import { dropIndexFix } from '../fix.ts';
 import { firstFew, isoInstant, partitions } from './tree.ts';
 import type { Logical } from './unused-logical.ts';
 
@@ -27,7 +27,7 @@ export function describeUnused(one: Logical, warningBytes: number): Found {
     },
     // The index of a partitioned table cannot be dropped CONCURRENTLY (14 to 18).
     fixes: indexes.map((index) =>
-      sqlFix('drop_index', `drop index ${isPartitioned ? '' : 'concurrently '}${index}`),
+      dropIndexFix(`drop index ${isPartitioned ? '' : 'concurrently '}${index}`, index),
     ),
   };
 }
