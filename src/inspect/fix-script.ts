@@ -10,8 +10,13 @@ export function renderFixScript(report: Report): string {
   const fixes = fixesInOrder(report.findings);
   const head = headOf(report, fixes);
   if (fixes.length === 0) return head;
-  const hasCommands = fixes.some(({ fix }) => fix.kind === 'command');
-  const lines = [...SETTINGS, ...guard(report.database), ...(hasCommands ? ENVIRONMENT : [])];
+  const has = (is: (fix: Fix) => boolean): boolean => fixes.some(({ fix }) => is(fix));
+  const lines = [
+    ...SETTINGS,
+    ...guard(report.database),
+    ...(has(isIrreversible) ? CONSENT : []),
+    ...(has(({ kind }) => kind === 'command') ? ENVIRONMENT : []),
+  ];
   let lockTimeout = '';
   for (const { fix, findings } of fixes) {
     lines.push('', ...findings.map(({ check, object }) => `-- ${check} on ${printable(object)}`));
@@ -20,7 +25,8 @@ export function renderFixScript(report: Report): string {
       lockTimeout = wanted;
       lines.push(`set lock_timeout to ${wanted};`);
     }
-    lines.push(...(fix.kind === 'sql' ? [`${fix.text};`] : commandLines(fix.text)));
+    const doing = fix.kind === 'sql' ? [`${fix.text};`] : commandLines(fix.text);
+    lines.push(...(isIrreversible(fix) ? forConsent(fix, doing) : doing));
   }
   return `${head}${lines.join('\n')}\n`;
 }
@@ -29,11 +35,13 @@ function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[
   const mended = new Set(fixes.flatMap(({ findings: those }) => those));
   const left = findings.filter((finding) => !mended.has(finding));
   const count = fixes.length === 1 ? '1 fix' : `${fixes.length} fixes`;
+  const final = fixes.filter(({ fix }) => isIrreversible(fix)).length;
   const lines = [
     `sensordb inspect on ${printable(database)}, ${formatInstant(fromDate(now))}: ${fixes.length === 0 ? 'nothing to run' : count}.`,
     ...(fixes.length === 0
       ? []
       : ['Read it, then: psql -f FILE. It stops at the first error; what was done by then stands.']),
+    ...(final === 0 ? [] : [`${final} of them cannot be undone, and run only by: ${CONSENTING}`]),
     ...(left.length === 0 ? [] : ['Not mended by it:', ...left.map(described)]),
   ];
   return lines.map((line) => `-- ${line}\n`).join('');
@@ -54,6 +62,23 @@ function guard(database: string): readonly string[] {
   const message = quoteLiteral(`This script is for the database ${database}.`);
   const body = `begin if current_database() <> ${quoteLiteral(database)} then raise exception using message = ${message}; end if; end`;
   return [`do ${quoteLiteral(body)};`];
+}
+
+const CONSENTING = 'psql -v irreversible=yes -f FILE';
+
+/** Who only pipes the script into psql has agreed to nothing that cannot be undone. */
+const CONSENT = ['\\if :{?irreversible}', '\\else', '\\set irreversible no', '\\endif'] as const;
+
+function isIrreversible({ isIrreversible: is }: Fix): boolean {
+  return is === true;
+}
+
+/** Has psql run what cannot be undone for who asks for it, and tell all others what it left. */
+function forConsent({ text }: Fix, doing: readonly string[]): readonly string[] {
+  const told = printable(`Left, to be run by ${CONSENTING}: ${text}`);
+  // Within quotes psql fills in no variables and runs no backquotes, but reads backslashes.
+  const quoted = `'${told.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+  return ['\\if :irreversible', ...doing, '\\else', `\\echo ${quoted}`, '\\endif'];
 }
 
 /**

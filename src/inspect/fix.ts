@@ -24,6 +24,8 @@ export interface Fix {
   readonly kind: 'sql' | 'command';
   /** Without a semicolon. */
   readonly text: string;
+  /** A script runs it only for who says so. */
+  readonly isIrreversible?: true;
   /** The index that it drops, as SQL spells it; of one that is attached to that of a parent, the topmost. */
   readonly drops?: string;
   /** The index that takes the place of what it drops, spelled alike: it has to stand afterwards. */
@@ -33,6 +35,11 @@ export interface Fix {
 /** A fix by SQL that psql runs as it stands, outside of a transaction. */
 export function sqlFix(phase: FixPhase, text: string): Fix {
   return { phase, kind: 'sql', text };
+}
+
+/** A fix by SQL that nothing brings back from: it ends or deletes what is somebody's, or changes rows. Its text says so everywhere. */
+export function irreversibleFix(phase: FixPhase, text: string): Fix {
+  return { ...sqlFix(phase, `${text} /* cannot be undone */`), isIrreversible: true };
 }
 
 /** Drops an index; `needs` is the one that takes its place. */

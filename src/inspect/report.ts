@@ -53,7 +53,16 @@ export function reportData(report: Report) {
 }
 
 function findingData({ check, severity, object, message, evidence, fixes }: Finding) {
-  return { check, severity, object, message, evidence, fix: fixes.map(({ text }) => text) };
+  const irreversible = fixes.filter(({ isIrreversible }) => isIrreversible === true);
+  return {
+    check,
+    severity,
+    object,
+    message,
+    evidence,
+    fix: fixes.map(({ text }) => text),
+    irreversible: irreversible.map(({ text }) => text),
+  };
 }
 
 function keyData({ check, severity, object }: KnownFinding) {

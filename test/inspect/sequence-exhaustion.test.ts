@@ -64,6 +64,21 @@ describe('sequence_exhaustion', () => {
     });
   });
 
+  it('says that the change of a type blocks all, and cannot be undone', async () => {
+    await database.sql.unsafe("create table t (id serial); select setval('t_id_seq', 1700000000)");
+    const { findings } = await inspectOnly(database, 'sequence_exhaustion');
+    expect(findings).toMatchObject([
+      {
+        message: expect.stringMatching(/rewrites the table.* ACCESS EXCLUSIVE/),
+        fix: [
+          'alter table public.t alter column id type bigint /* cannot be undone */',
+          'alter sequence public.t_id_seq as bigint no maxvalue',
+        ],
+        irreversible: ['alter table public.t alter column id type bigint /* cannot be undone */'],
+      },
+    ]);
+  });
+
   it('passes over what is young, counts down, or starts again', async () => {
     await database.sql.unsafe(`
       create table t (id serial, big bigserial);

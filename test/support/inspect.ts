@@ -13,6 +13,7 @@ export interface ShownFinding {
   readonly message: string;
   readonly evidence: Readonly<Record<string, unknown>>;
   readonly fix: readonly string[];
+  readonly irreversible: readonly string[];
 }
 
 /** What `inspect --json` came to. */

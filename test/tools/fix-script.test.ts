@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/inspect/check.ts';
-import { commandFix, type Fix, shellWord, sqlFix } from '../../src/inspect/fix.ts';
+import { commandFix, type Fix, irreversibleFix, shellWord, sqlFix } from '../../src/inspect/fix.ts';
 import { renderFixScript } from '../../src/inspect/fix-script.ts';
 import { aggregatedDatabase, verify } from '../support/aggregates.ts';
 import { EXECUTABLE, runCli } from '../support/cli.ts';
@@ -29,8 +29,8 @@ afterAll(async () => {
 });
 
 /** Runs a script as its reader would, with an environment that leads elsewhere. */
-async function psql(script: string, url = database.url) {
-  const child = spawn('/usr/bin/psql', ['-X', '-f', folder.write('fix.sql', script), url], {
+async function psql(script: string, url = database.url, words: readonly string[] = []) {
+  const child = spawn('/usr/bin/psql', ['-X', ...words, '-f', folder.write('fix.sql', script), url], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: `${folder.path}:${process.env.PATH}`,
@@ -178,6 +178,26 @@ describe('a script of fixes', () => {
     expect(await psql(script)).toMatchObject({ exitCode: 0, stderr: '' });
   });
 
+  it('tells what it leaves as it stands, whatever psql makes of such text', async () => {
+    const odd = ["select ':HOST `touch fooled` \\ it''s'", "select 'a\n\\! touch fooled\n'"];
+    const script = scriptOf([
+      finding(
+        'a',
+        'b',
+        odd.map((text) => irreversibleFix('session', text)),
+      ),
+      finding('c', 'd', [sqlFix('repair', "select current_setting('lock_timeout')")]),
+    ]);
+    const left = await psql(script);
+    expect(left).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(left.stdout).toContain(`FILE: ${odd[0]} /* cannot be undone */\n`);
+    expect(left.stdout).toContain("FILE: select 'a\\u000a\\! touch fooled\\u000a' /*");
+    expect(left.stdout).toContain('2s');
+    const run = await psql(script, database.url, ['-v', 'irreversible=yes']);
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(run.stdout).not.toContain('Left');
+  });
+
   it('of nothing runs nothing', async () => {
     const script = scriptOf([finding('long_transactions', 'pid\n1', [])]);
     expect(script.split('\n').every((line) => line === '' || line.startsWith('--'))).toBe(true);
@@ -242,8 +262,23 @@ describe('inspect --fix-script', () => {
     expect(await checksFound()).toEqual([...CHECKS].sort());
     const script = await run(['--fix-script']);
     expect(script).toMatchObject({ exitCode: 3, stderr: '' });
-    const { exitCode, stderr } = await psql(script.stdout, faulty.url);
+    const { exitCode, stderr, stdout } = await psql(script.stdout, faulty.url);
     expect([exitCode, stderr]).toEqual([0, expect.not.stringMatching(/error/i)]);
+    // Whether to roll it back nobody knows who only runs the script.
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+      `Left, to be run by psql -v irreversible=yes -f FILE: rollback prepared E'it''s \\\\ left'`,
+    );
+    expect(script.stdout).toContain(
+      '-- 1 of them cannot be undone, and run only by: psql -v irreversible=yes',
+    );
+    expect(await checksFound()).toEqual(['prepared_transactions']);
+    const rest = await run(['--fix-script']);
+    expect(await psql(rest.stdout, faulty.url, ['-v', 'irreversible=no'])).toMatchObject({ exitCode: 0 });
+    expect(await checksFound()).toEqual(['prepared_transactions']);
+    expect(await psql(rest.stdout, faulty.url, ['-v', 'irreversible=yes'])).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining('ROLLBACK PREPARED'),
+    });
     expect(await checksFound()).toEqual([]);
     const nothing = await run(['--fix-script', '--quiet']);
     expect([nothing.exitCode, nothing.stdout]).toEqual([0, expect.stringContaining('nothing to run')]);

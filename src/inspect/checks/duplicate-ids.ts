@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from '../../db/quote.ts';
 import type { Check, Found } from '../check.ts';
-import { type Fix, sqlFix } from '../fix.ts';
+import { type Fix, irreversibleFix, sqlFix } from '../fix.ts';
 import { type IdColumn, readIdColumns } from '../id-columns.ts';
 import { type DuplicateRow, type IdSample, readIdSamples } from '../id-sample.ts';
 import { type IdSource, readIdSources } from '../id-sources.ts';
@@ -127,7 +127,7 @@ function fixesOf(
     ...(later.length === 0
       ? []
       : [
-          sqlFix(
+          irreversibleFix(
             'repair',
             `update ${table.qualified} set ${id} = default where (${id}, ${quoteIdentifier(key)}) in (${later.map(spell).join(', ')})`,
           ),

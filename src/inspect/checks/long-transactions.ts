@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { describeHolder } from '../../db/blockers.ts';
 import { quoteIdentifier, quoteLiteral } from '../../db/quote.ts';
 import type { Check, Found } from '../check.ts';
-import { type Fix, sqlFix } from '../fix.ts';
+import { type Fix, irreversibleFix, sqlFix } from '../fix.ts';
 import type { Scene } from '../scene.ts';
 
 interface Row {
@@ -102,7 +102,7 @@ function found(scene: Scene, long: readonly Row[]): Found {
 /** By the beginning of its transaction, too: by then the session may be at another one, or its pid another's. */
 function endOf({ pid, startedAt }: Row): Fix {
   const began = quoteLiteral(startedAt ?? '');
-  return sqlFix(
+  return irreversibleFix(
     'session',
     `select pg_terminate_backend(a.pid) from pg_stat_activity a where a.pid = ${pid} and a.xact_start = ${began}`,
   );

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { quoteIdentifier, quoteLiteral } from '../../db/quote.ts';
 import type { Check } from '../check.ts';
-import { sqlFix } from '../fix.ts';
+import { irreversibleFix } from '../fix.ts';
 
 interface Row {
   readonly gid: string;
@@ -46,7 +46,7 @@ Whether it is to be committed or rolled back only the transaction manager knows:
           object: quoteIdentifier(session.server.database),
           message: `Prepared and never ended, holding locks and vacuum: ${names.join(', ')}${more}.`,
           evidence: { transactions: old.length, oldestSeconds: Math.round(oldest.ageSeconds) },
-          fixes: old.map(({ gid }) => sqlFix('session', `rollback prepared ${quoteLiteral(gid)}`)),
+          fixes: old.map(({ gid }) => irreversibleFix('session', `rollback prepared ${quoteLiteral(gid)}`)),
         },
       ],
     };

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { quoteLiteral } from '../../db/quote.ts';
 import { prettyBytes } from '../../partitions/pretty-bytes.ts';
 import type { Check, Found } from '../check.ts';
-import { sqlFix } from '../fix.ts';
+import { irreversibleFix } from '../fix.ts';
 import type { Scene } from '../scene.ts';
 
 interface Row {
@@ -22,7 +22,7 @@ export const replicationSlots: Check = {
   finds: 'replication slots that nobody reads, or that are far behind, and keep WAL and dead rows',
   explanation: `A replication slot keeps the WAL that its reader has not confirmed, until the disk is full, and a logical one, or one with
 hot_standby_feedback, keeps dead rows from VACUUM, in every database. A slot whose reader has gone for good is to be dropped; one whose
-reader is only away will be read on.
+reader is only away, as while it is started anew, will be read on: without a reader it is a note until it keeps much.
 
 max_slot_wal_keep_size (13 and later) bounds the WAL: what is over it makes a slot "lost", and its replica is to be made anew.`,
   thresholds: {
@@ -70,7 +70,8 @@ function judge({ threshold }: Scene, row: Row): readonly Found[] {
     isGoing ||
     retained >= threshold('critical_bytes') ||
     (xminAge ?? 0) >= threshold('critical_xmin_age');
-  if (!isCritical && (active ? retained < threshold('warning_bytes') : !holds)) return [];
+  const keepsMuch = retained >= threshold('warning_bytes');
+  if (!isCritical && !keepsMuch && (active || !holds)) return [];
   const state = isLost
     ? 'has lost WAL that its reader needs'
     : isGoing
@@ -82,12 +83,15 @@ function judge({ threshold }: Scene, row: Row): readonly Found[] {
     xminAge === null ? '' : `, and the dead rows of ${xminAge.toLocaleString('en-US')} transactions`;
   return [
     {
-      severity: isCritical ? 'critical' : 'warning',
+      severity: isCritical ? 'critical' : keepsMuch ? 'warning' : 'info',
       object: slot,
       message: `Replication slot ${slot} ${state}: it keeps ${prettyBytes(retained)} of WAL${rows}.`,
       evidence: { active, walStatus, retainedBytes: row.retainedBytes, xminAge },
       // One that is being read cannot be dropped, and its reader may catch up.
-      fixes: active ? [] : [sqlFix('session', `select pg_drop_replication_slot(${quoteLiteral(slot)})`)],
+      fixes:
+        active || !(isCritical || keepsMuch)
+          ? []
+          : [irreversibleFix('session', `select pg_drop_replication_slot(${quoteLiteral(slot)})`)],
     },
   ];
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { quoteIdentifier } from '../../db/quote.ts';
 import type { Check, Found } from '../check.ts';
-import { type Fix, sqlFix } from '../fix.ts';
+import { type Fix, irreversibleFix, sqlFix } from '../fix.ts';
 import type { Scene } from '../scene.ts';
 import { relationTree } from '../scope.ts';
 
@@ -99,12 +99,16 @@ async function read(scene: Scene): Promise<readonly Row[]> {
 function exhausted({ threshold }: Scene, row: Row): Found {
   const { sequence, table, column, columnType, most, last, used } = row;
   const percent = Math.min(100, Math.floor((used ?? 0) * 1000) / 10);
+  const fixes = fixesOf(row);
+  const rewrites = fixes.some(({ isIrreversible }) => isIrreversible)
+    ? ' The change of its type rewrites the table, all partitions of it, under ACCESS EXCLUSIVE, which blocks readers and writers until it is done.'
+    : '';
   return {
     severity: percent >= threshold('critical_percent') ? 'critical' : 'warning',
     object: sequence,
-    message: `${sequence} has given out ${percent} % of its numbers: at ${most} inserts into ${table} fail (column ${column} is ${columnType}).`,
+    message: `${sequence} has given out ${percent} % of its numbers: at ${most} inserts into ${table} fail (column ${column} is ${columnType}).${rewrites}`,
     evidence: { table, column, columnType, lastValue: last, most, usedPercent: percent },
-    fixes: fixesOf(row),
+    fixes,
   };
 }
 
@@ -113,8 +117,8 @@ function fixesOf({ sequence, table, column, columnType, sequenceType, most }: Ro
   const isBig = (type: string): boolean => type === 'bigint';
   const fixes: Fix[] = [];
   if (columnType === 'integer' || columnType === 'smallint') {
-    // It rewrites the table under ACCESS EXCLUSIVE.
-    fixes.push(sqlFix('repair', `alter table ${table} alter column ${quoteIdentifier(column)} type bigint`));
+    const name = quoteIdentifier(column);
+    fixes.push(irreversibleFix('repair', `alter table ${table} alter column ${name} type bigint`));
   }
   if (!isBig(sequenceType)) fixes.push(sqlFix('repair', `alter sequence ${sequence} as bigint no maxvalue`));
   else if (BigInt(most) < 9_223_372_036_854_775_807n)
