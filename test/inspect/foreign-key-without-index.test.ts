@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { applyFixes, inspectOnly } from '../support/inspect.ts';
+import { applyFixes, inspect, inspectOnly } from '../support/inspect.ts';
 import { runMigrations } from '../support/migrations.ts';
 import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
@@ -47,6 +47,60 @@ describe(CHECK, () => {
     await applyFixes(database, findings);
     expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
     expect(await database.sql`select from pg_index where not indisvalid`).toHaveLength(0);
+  });
+
+  const indexes = async (relation: string) => {
+    const rows = await database.sql`select pg_get_indexdef(x.indexrelid) as text from pg_index x
+      where x.indrelid = ${relation}::regclass and x.indisvalid`;
+    return rows.map(({ text }) => text.replace(/^.* USING/, 'USING'));
+  };
+
+  it.each([
+    [
+      'by hash, and one has it',
+      `create table r (id bigint, "A b" int references d (a), at timestamptz) partition by hash (id);
+       create table r_1 partition of r for values with (modulus 2, remainder 0);
+       create table r_2 (at timestamptz, "A b" int, id bigint);
+       alter table r attach partition r_2 for values with (modulus 2, remainder 1);
+       create index mine on r_2 ("A b")`,
+      1,
+    ],
+    [
+      'of partitions',
+      `create table r (id bigint, "A b" int references d (a), at timestamptz) partition by range (at);
+       create table r_1 partition of r for values from ('2026-01-01') to ('2026-02-01') partition by list (id);
+       create table r_2 partition of r for values from ('2026-02-01') to ('2026-03-01');
+       create table r_1_1 partition of r_1 default`,
+      2,
+    ],
+  ])(
+    'finds one of a table that is partitioned %s, and its fix builds the index',
+    async (_what, tables, lacking) => {
+      await make(`${REFERENCED} ${tables};
+      insert into r select n, 1 + n % 20, '2026-01-15' from generate_series(1, 24000) n; analyze`);
+      const { findings } = await inspectOnly(database, CHECK);
+      expect(findings).toEqual([
+        expect.objectContaining({ evidence: expect.objectContaining({ partitionsWithoutIndex: lacking }) }),
+      ]);
+      await applyFixes(database, findings);
+      for (const relation of ['r', 'r_1', 'r_2'])
+        expect(await indexes(relation)).toEqual(['USING btree ("A b")']);
+      const { findings: left } = await inspect(database, ['indexes', '--skip', 'index_unused']);
+      expect(left).toEqual([]);
+      expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    },
+  );
+
+  it('leaves an index of the table that lacks parts to the check that looks for those', async () => {
+    await make(`${PARTITIONED}; create index half on only r (a)`);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    expect((await inspectOnly(database, 'index_missing_on_leaf')).findings).toHaveLength(1);
+  });
+
+  it('repairs nothing but indexes', async () => {
+    await make(PARTITIONED);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings[0]?.fix[1]).toBe('sensordb partitions repair --table public.r --only indexes');
   });
 
   it('finds one that a single partition lacks', async () => {

@@ -1,9 +1,15 @@
 import { sql } from 'kysely';
 import type { Check } from '../check.ts';
-import { commandFix, type Fix, shellWord, sqlFix } from '../fix.ts';
+import { type Fix, sqlFix } from '../fix.ts';
+import { isManaged, repairIndexes } from '../indexes/repair.ts';
+import { buildTrees } from '../indexes/tree-fixes.ts';
 import { relationTree } from '../scope.ts';
 
 interface Row {
+  readonly root: number;
+  readonly names: readonly string[];
+  /** `partitions repair` can build it. */
+  readonly isManaged: boolean;
   readonly table: string;
   readonly isPartitioned: boolean;
   readonly constraint: string;
@@ -22,6 +28,8 @@ export const foreignKeyWithoutIndex: Check = {
   explanation: `For every row that is deleted from the referenced table, or whose key is changed, PostgreSQL looks for rows that refer to it. Without
 an index that begins with the referencing columns that is a scan of the whole referencing table, all partitions of it, under the locks of
 the deleting transaction.
+
+Where the index of the partitioned table is there and only lacks parts, index_missing_on_leaf and index_parent_invalid report that.
 
 An index helps when its first columns are those of the key, in any order, and it is valid and not partial. Tables of few rows are left
 out: a scan of them is no work.`,
@@ -62,7 +70,11 @@ out: a scan of them is no work.`,
                ) as has_index
           from leaf l
       )
-      select r.qualified as "table", r.kind = 'p' as "isPartitioned", k.conname::text as "constraint",
+      select k.conrelid as root, r.qualified as "table", ${isManaged('k.conrelid')} and not exists (
+               select from member m where m.root = k.conrelid and m.level > 1) as "isManaged",
+             (select jsonb_agg(a.attname order by n.at)
+                from unnest(k.conkey) with ordinality n (num, at) join pg_attribute a on a.attrelid = k.conrelid and a.attnum = n.num) as names,
+              r.kind = 'p' as "isPartitioned", k.conname::text as "constraint",
              (select string_agg(quote_ident(a.attname), ', ' order by n.at)
                 from unnest(k.conkey) with ordinality n (num, at) join pg_attribute a on a.attrelid = k.conrelid and a.attnum = n.num) as columns,
              format('%I.%I', fn.nspname, f.relname) as referenced, k.cascades,
@@ -74,12 +86,22 @@ out: a scan of them is no work.`,
        group by r.qualified, r.kind, k.oid, k.conname, k.conkey, k.conrelid, k.cascades, fn.nspname, f.relname
       having count(*) filter (where not i.has_index) > 0
          and sum(greatest(i.reltuples, 0)) >= ${scene.threshold('rows')}::float8
+         -- One of the table that lacks parts is a finding of its own.
+         and not exists (
+           select from pg_index x
+            where x.indrelid = k.conrelid and r.kind = 'p' and not x.indisvalid and x.indpred is null
+              and x.indnkeyatts >= cardinality(k.conkey) and x.indkey[0:cardinality(k.conkey) - 1] @> k.conkey)
        order by r.qualified, k.conname`.execute(scene.session.db);
-    return { found: rows.map(toFound) };
+    const byHand = rows.filter(({ isPartitioned, isManaged }) => isPartitioned && !isManaged);
+    const trees = await buildTrees(
+      scene,
+      byHand.map(({ root, names }) => ({ root, columns: names })),
+    );
+    return { found: rows.map((row) => toFound(row, trees[byHand.indexOf(row)] ?? fixesOf(row))) };
   },
 };
 
-function toFound(row: Row) {
+function toFound(row: Row, fixes: readonly Fix[]) {
   const { table, constraint, columns, referenced, cascades, rows, lacking } = row;
   const leaves = row.isPartitioned ? ` on ${lacking} ${lacking === 1 ? 'partition' : 'partitions'}` : '';
   return {
@@ -94,7 +116,7 @@ function toFound(row: Row) {
       rows: Math.round(rows),
       partitionsWithoutIndex: row.isPartitioned ? lacking : null,
     },
-    fixes: fixesOf(row),
+    fixes,
   };
 }
 
@@ -103,6 +125,6 @@ function fixesOf({ table, isPartitioned, columns }: Row): readonly Fix[] {
   if (!isPartitioned) return [sqlFix('create_index', `create index concurrently on ${table} (${columns})`)];
   return [
     sqlFix('create_index', `create index on only ${table} (${columns})`),
-    commandFix('create_index', `sensordb partitions repair --table ${shellWord(table)}`),
+    { ...repairIndexes(table), phase: 'create_index' },
   ];
 }
