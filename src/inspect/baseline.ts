@@ -3,10 +3,12 @@ import type { Context } from '../cli/context.ts';
 import { usageError } from '../cli/errors.ts';
 import { type Finding, SEVERITIES, type Severity } from './check.ts';
 
-/** A finding as it is known again: by its check and object. */
+/** A finding as it is known again: by its check, object and key. */
 export interface KnownFinding {
   readonly check: string;
   readonly object: string;
+  /** Null: it has none. Absent: what wrote the file had no keys, and it may be any of the object's. */
+  readonly key?: string | null | undefined;
   readonly severity: Severity;
 }
 
@@ -62,8 +64,13 @@ function parseJson(text: string): unknown {
 const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 function isKnown(value: unknown): value is KnownFinding {
-  const { check, object, severity } = (value ?? {}) as Partial<KnownFinding>;
-  return typeof check === 'string' && typeof object === 'string' && SEVERITIES.includes(severity as Severity);
+  const { check, object, severity, key } = (value ?? {}) as Partial<KnownFinding>;
+  return (
+    typeof check === 'string' &&
+    typeof object === 'string' &&
+    SEVERITIES.includes(severity as Severity) &&
+    ['string', 'undefined'].includes(typeof (key ?? undefined))
+  );
 }
 
 /** Tells what is new since a baseline; `judged` holds the checks of which all that they look at was seen, `all` what they found. */
@@ -72,24 +79,28 @@ export function compareWith(
   findings: readonly Finding[],
   { all, judged }: { readonly all: readonly Finding[]; readonly judged: ReadonlySet<string> },
 ): Compared {
-  const before = new Map<string, KnownFinding>();
-  for (const one of baseline.findings) {
-    const other = before.get(keyOf(one));
-    if (other === undefined || rankOf(one) < rankOf(other)) before.set(keyOf(one), one);
+  // What a suppression hides is none of `findings`, and is there all the same.
+  const hidden = all.filter((one) => !findings.includes(one));
+  const left = new Set(baseline.findings.toSorted((a, b) => rankOf(a) - rankOf(b)));
+  const known = new Set<Finding>();
+  for (const finding of [...findings.toSorted((a, b) => rankOf(a) - rankOf(b)), ...hidden]) {
+    const was = formerOf(finding, left);
+    if (was === undefined) continue;
+    left.delete(was);
+    if (rankOf(was) <= rankOf(finding)) known.add(finding);
   }
-  const isFresh = (finding: Finding): boolean => {
-    const was = before.get(keyOf(finding));
-    return was === undefined || rankOf(finding) < rankOf(was);
-  };
-  const there = new Set(all.map(keyOf));
   return {
-    fresh: findings.filter(isFresh),
-    known: findings.filter((finding) => !isFresh(finding)),
-    resolved: [...before.values()].filter((one) => judged.has(one.check) && !there.has(keyOf(one))),
+    fresh: findings.filter((finding) => !known.has(finding)),
+    known: findings.filter((finding) => known.has(finding)),
+    resolved: [...left].filter((one) => judged.has(one.check)),
   };
 }
 
-const keyOf = ({ check, object }: Pick<KnownFinding, 'check' | 'object'>): string =>
-  JSON.stringify([check, object]);
+/** Each of a baseline is one finding's: of two on the same object the second is new where there was one. */
+function formerOf(finding: Finding, left: ReadonlySet<KnownFinding>): KnownFinding | undefined {
+  const same = [...left].filter(({ check, object }) => check === finding.check && object === finding.object);
+  const exact = same.find(({ key }) => key !== undefined && key === (finding.key ?? null));
+  return exact ?? same.find(({ key }) => key === undefined);
+}
 
 const rankOf = ({ severity }: Pick<KnownFinding, 'severity'>): number => SEVERITIES.indexOf(severity);

@@ -27,6 +27,8 @@ export interface Found {
   readonly severity: Severity;
   /** As SQL spells it, with its schema: what the fix works on; a parent rather than each of its leaves. */
   readonly object: string;
+  /** What tells it from others of the same check on the same object, where there can be several; stable, as the object is. */
+  readonly key?: string;
   /** One sentence or two: what is wrong, and what comes of it. */
   readonly message: string;
   /** What was measured; keys in camelCase, instants as ISO 8601 in UTC. */

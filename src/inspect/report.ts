@@ -52,12 +52,13 @@ export function reportData(report: Report) {
   };
 }
 
-function findingData({ check, severity, object, message, evidence, fixes }: Finding) {
+function findingData({ check, severity, object, key, message, evidence, fixes }: Finding) {
   const irreversible = fixes.filter(({ isIrreversible }) => isIrreversible === true);
   return {
     check,
     severity,
     object,
+    key: key ?? null,
     message,
     evidence,
     fix: fixes.map(({ text }) => text),
@@ -65,8 +66,8 @@ function findingData({ check, severity, object, message, evidence, fixes }: Find
   };
 }
 
-function keyData({ check, severity, object }: KnownFinding) {
-  return { check, severity, object };
+function keyData({ check, severity, object, key }: KnownFinding) {
+  return { check, severity, object, key: key ?? null };
 }
 
 /** A fix, and all findings that it mends. */

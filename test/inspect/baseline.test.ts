@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { compareWith, type KnownFinding } from '../../src/inspect/baseline.ts';
 import type { Finding, Severity } from '../../src/inspect/check.ts';
 import { runCli } from '../support/cli.ts';
@@ -50,6 +50,28 @@ describe('a baseline', () => {
     expect(fresh).toEqual(isNew ? ['x'] : []);
   });
 
+  it('knows as many on one object as there were', () => {
+    expect(compare([finding('a', 'x')], [finding('a', 'x'), finding('a', 'x')])).toMatchObject({
+      fresh: ['x'],
+      known: ['x'],
+    });
+    expect(compare([finding('a', 'x'), finding('a', 'x')], [finding('a', 'x')], ['a'])).toEqual({
+      fresh: [],
+      known: ['x'],
+      resolved: ['x'],
+    });
+  });
+
+  it.each([
+    ['one of the same key', 'k', true],
+    ['one that an older version wrote without a key', undefined, true],
+    ['one of another key', 'j', false],
+    ['one that has no key', null, false],
+  ])('takes for a finding with a key %s: %s', (_what, key, isKnown) => {
+    const { known } = compare([{ ...finding('a', 'x'), key }], [{ ...finding('a', 'x'), key: 'k' }]);
+    expect(known).toEqual(isKnown ? ['x'] : []);
+  });
+
   it('calls resolved only what was looked for', () => {
     const before = [finding('a', 'x'), finding('b', 'y')];
     expect(compare(before, [], ['a'])).toMatchObject({ resolved: ['x'] });
@@ -90,7 +112,7 @@ describe('inspect --baseline', () => {
         findings: [],
         passed: [],
         baseline: {
-          known: [{ check: 'detach_pending', severity: 'critical', object: 'public.r_1' }],
+          known: [{ check: 'detach_pending', severity: 'critical', object: 'public.r_1', key: null }],
           resolved: [],
         },
       }),
@@ -104,7 +126,7 @@ describe('inspect --baseline', () => {
       const { findings, baseline } = json().data;
       expect([exitCode, findings.map(({ object }: Finding) => object)]).toEqual([3, ['public.s_1']]);
       expect(baseline.resolved).toEqual([
-        { check: 'detach_pending', severity: 'critical', object: 'public.r_1' },
+        { check: 'detach_pending', severity: 'critical', object: 'public.r_1', key: null },
       ]);
     }
     const { stdout } = await run(['--baseline', 'first.json'], 100);
@@ -137,5 +159,68 @@ describe('inspect --baseline', () => {
 
   it('that is not there is a usage error', async () => {
     expect(await run(['--baseline', 'nowhere.json'])).toMatchObject({ exitCode: 2 });
+  });
+});
+
+describe('inspect --baseline, of several faults on one table', () => {
+  let database: TestDatabase;
+  let folder: Folder;
+  beforeEach(async () => {
+    folder = createFolder();
+    database = await createDatabase();
+  });
+  afterEach(async () => {
+    folder.remove();
+    await database.drop();
+  });
+
+  const run = async (checks: string, words: readonly string[] = []) => {
+    const all = ['inspect', '--only', checks, '--json', ...words];
+    return (await runCli(all, { url: database.url, cwd: folder.path })).json();
+  };
+  const messages = ({ data }: { readonly data: { readonly findings: readonly Finding[] } }) =>
+    data.findings.map(({ message }) => message);
+
+  it('tells a second foreign key without an index from the first, also from what an older version wrote', async () => {
+    await database.sql.unsafe(`create table d (a int primary key);
+      create table t (one int references d, two int, three int);
+      insert into d select generate_series(1, 10);
+      insert into t select 1 + n % 10, 1 + n % 10, 1 + n % 10 from generate_series(1, 12000) n`);
+    await database.sql.unsafe('analyze t');
+    const first = await run('foreign_key_without_index');
+    expect(messages(first)).toHaveLength(1);
+    folder.write('first.json', JSON.stringify(first));
+    folder.write(
+      'old.json',
+      JSON.stringify(first, (name, value) => (['key', 'irreversible'].includes(name) ? undefined : value)),
+    );
+    await database.sql.unsafe(
+      'alter table t add foreign key (two) references d, add foreign key (three) references d',
+    );
+    const later = await run('foreign_key_without_index', ['--baseline', 'first.json']);
+    expect(messages(later)).toEqual([
+      expect.stringContaining('t_three_fkey'),
+      expect.stringContaining('t_two_fkey'),
+    ]);
+    expect(messages(await run('foreign_key_without_index', ['--baseline', 'old.json']))).toHaveLength(2);
+    folder.write('later.json', JSON.stringify(later));
+    await database.sql.unsafe('create index on t (two)');
+    const { data } = await run('foreign_key_without_index', ['--baseline', 'later.json']);
+    expect([data.findings, data.baseline]).toEqual([
+      [],
+      {
+        known: ['t_one_fkey', 't_three_fkey'].map((key) => expect.objectContaining({ key })),
+        resolved: [expect.objectContaining({ key: 't_two_fkey' })],
+      },
+    ]);
+  });
+
+  it('reports anew what has become critical', async () => {
+    await database.sql.unsafe("create table t (id serial); select setval('t_id_seq', 1700000000)");
+    folder.write('first.json', JSON.stringify(await run('sequence_exhaustion')));
+    expect(messages(await run('sequence_exhaustion', ['--baseline', 'first.json']))).toEqual([]);
+    await database.sql.unsafe("select setval('t_id_seq', 2100000000)");
+    const { data } = await run('sequence_exhaustion', ['--baseline', 'first.json']);
+    expect(data.findings).toMatchObject([{ severity: 'critical', object: 'public.t_id_seq' }]);
   });
 });

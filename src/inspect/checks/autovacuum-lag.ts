@@ -121,6 +121,7 @@ function found(root: string, tables: readonly VacuumFacts[], kind: string) {
   return {
     severity: 'warning',
     object: root,
+    key: kind,
     evidence: { kind, tables: names.slice(0, MOST_NAMED), tableCount: names.length },
     fixes: [vacuumFix(root, names)],
   } as const;

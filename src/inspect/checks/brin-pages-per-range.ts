@@ -69,6 +69,7 @@ function describe(group: readonly Misfit[]): Found {
   return {
     severity: 'info',
     object: rootIndex,
+    key: is,
     message: `The ranges of ${rootIndex} are ${is}${where}: with ${pagesPerRange} pages a range, ${why}.`,
     evidence: {
       table: rootTable,

@@ -46,6 +46,7 @@ function describe(group: readonly Brin[]): Found {
   return {
     severity: 'info',
     object: rootTable,
+    key: rootIndex,
     message: `The rows of ${rootTable} do not lie in the order of ${column}${where}, which ${rootIndex} relies on: the correlation is ${worst.correlation?.toFixed(2)} on ${table}.`,
     evidence: {
       index: rootIndex,

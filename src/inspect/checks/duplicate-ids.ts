@@ -98,6 +98,7 @@ function judge(column: IdColumn, looked: readonly IdSource[], sample: IdSample):
     {
       severity: 'warning',
       object: table.qualified,
+      key: column.column,
       message: parts.join(' '),
       evidence: {
         column: column.column,
@@ -154,6 +155,7 @@ function unseen(scene: Scene, column: IdColumn, sources: readonly IdSource[]): r
     {
       severity: 'unknown',
       object: table.qualified,
+      key: column.column,
       message: `Role ${scene.session.server.user} could not look for ids that stand twice everywhere. It needs ${needs.join('; ')}.`,
       evidence: { column: column.column, needs },
       fixes: [],

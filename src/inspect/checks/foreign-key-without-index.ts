@@ -107,6 +107,7 @@ function toFound(row: Row, fixes: readonly Fix[]) {
   return {
     severity: 'warning' as const,
     object: table,
+    key: constraint,
     message: `No index leads to ${columns} of foreign key ${constraint}${leaves}: each row deleted from ${referenced} scans ${Math.round(rows).toLocaleString('en-US')} rows${cascades ? ', and changes those that refer to it' : ''}.`,
     evidence: {
       constraint,

@@ -47,6 +47,7 @@ function describe(group: readonly Redundant[]): Found {
   return {
     severity: isExact ? 'warning' : 'info',
     object: many ? index.rootTable : index.index,
+    key: by.topIndex,
     message: `${which} ${what} ${by.index}. ${so}`,
     evidence: {
       table: many ? index.rootTable : index.table,

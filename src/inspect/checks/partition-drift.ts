@@ -67,6 +67,7 @@ function judge(table: PartitionedTable, plan: RepairPlan, kind: DriftKind, drift
   return {
     severity,
     object: table.qualified,
+    key: kind,
     message: `${names.length} ${names.length === 1 ? 'partition differs' : 'partitions differ'} in ${kind.replace('_', ' ')}: ${shown.join('; ')}${more}.${left}`,
     evidence: {
       kind,

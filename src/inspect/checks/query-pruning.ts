@@ -189,6 +189,7 @@ function unpruned({ qualified, leaves }: Table, { text, from }: Query, read: num
   return {
     severity: 'warning',
     object: qualified,
+    key: shorten(text),
     message: `A query reads ${read} of ${leaves} partitions of ${qualified}: ${shorten(text)}`,
     evidence: { query: shorten(text), from, partitionsRead: read, partitions: leaves },
     fixes: [],
@@ -199,6 +200,7 @@ function unknown({ session }: Scene, { text, from }: Query, why: string): Found 
   return {
     severity: 'unknown',
     object: quoteIdentifier(session.server.database),
+    key: shorten(text),
     message: `Whether a query prunes could not be seen. ${why} The query: ${shorten(text)}`,
     evidence: { query: shorten(text), from },
     fixes: [],

@@ -27,6 +27,8 @@ export interface Logical extends Omit<LogicalRow, 'index' | 'shape' | 'counts' |
   readonly object: string;
   /** The indexes to drop. */
   readonly indexes: readonly string[];
+  /** The columns, where there can be several on one object. */
+  readonly key: string | undefined;
 }
 
 /** Takes together the indexes of partitions that index the same and are attached to none. */
@@ -46,10 +48,19 @@ function merge(rows: readonly LogicalRow[]): Logical {
     ...first,
     object: rows.length === 1 ? first.index : first.rootTable,
     indexes: rows.map(({ index }) => index),
+    key: first.shape === null ? undefined : columnsOf(first.shape),
     leaves: sum(({ leaves }) => leaves),
     scans: sum(({ scans }) => scans),
     bytes: sum(({ bytes }) => bytes),
     lastScan: latest(rows.map(({ lastScan }) => lastScan)),
     since: latest(rows.map(({ since }) => since)),
   };
+}
+
+/** Of what shapeOf spells: names would change with the partitions. */
+function columnsOf(shape: string): string {
+  const [outline] = JSON.parse(shape) as [readonly [...unknown[], readonly (readonly [string | null])[]]];
+  return (outline.at(-1) as readonly (readonly [string | null])[])
+    .map(([name]) => name ?? 'expression')
+    .join();
 }

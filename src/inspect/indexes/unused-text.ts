@@ -14,6 +14,7 @@ export function describeUnused(one: Logical, warningBytes: number): Found {
   return {
     severity: bytes >= warningBytes ? 'warning' : 'info',
     object,
+    ...(one.key === undefined ? {} : { key: one.key }),
     message: `${what} has not been scanned${where} ${when}. It takes ${prettyBytes(bytes)}, and every insert writes into it. Standbys count for themselves.`,
     evidence: {
       table: isOfPartition && indexes.length > 1 ? object : table,
