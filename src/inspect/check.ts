@@ -41,6 +41,8 @@ export interface Look {
   readonly found: readonly Found[];
   /** Statistics are too young to judge by until then; null: until something happens that nobody can date. Absent: they are not. */
   readonly ripeAt?: Date | null;
+  /** With ripeAt: what it would need to judge, where that is no age of statistics. */
+  readonly needs?: string;
 }
 
 /** One thing that is looked for: a file of `checks/` each. */

@@ -8,8 +8,12 @@ import type { Query } from './seen-queries.ts';
 /** The plan of a query, or why there is none. */
 type Explained = { readonly tree: PlanNode } | { readonly problem: string };
 
-/** Plans a query for values that are not known yet, and lets the plan begin with nulls in their place. */
-export async function explainQuery(session: Session, { text }: Query): Promise<Explained> {
+/** Plans a query for values that are not known yet, and lets the plan begin with nulls in their place; `left` gives milliseconds. */
+export async function explainQuery(
+  session: Session,
+  { text }: Query,
+  left: () => number,
+): Promise<Explained> {
   const statement = onlyStatement(text);
   if (statement === null) return { problem: 'It is not one statement of SQL.' };
   await session.run('savepoint planning');
@@ -18,8 +22,9 @@ export async function explainQuery(session: Session, { text }: Query): Promise<E
     const path = session.server.searchPath.map(quoteIdentifier).join(', ');
     await session.run(`set local search_path to ${path === '' ? 'pg_catalog' : path}`);
     await session.run('set local plan_cache_mode to force_generic_plan');
+    await session.run(timeout(left()));
     await session.run(`prepare ${PREPARED} as ${statement}`);
-    return await explainPrepared(session);
+    return await explainPrepared(session, left);
   } catch (thrown) {
     const code = sqlstateOf(thrown);
     if (code === null || code === SQLSTATE.lockNotAvailable || code === SQLSTATE.queryCanceled) throw thrown;
@@ -31,8 +36,14 @@ export async function explainQuery(session: Session, { text }: Query): Promise<E
 
 const PREPARED = 'sensordb_inspect';
 
-async function explainPrepared({ run, runAlways }: Session): Promise<Explained> {
+/** Zero would be no limit at all. */
+function timeout(milliseconds: number): string {
+  return `set local statement_timeout to ${Math.max(1, Math.ceil(milliseconds))}`;
+}
+
+async function explainPrepared({ run, runAlways }: Session, left: () => number): Promise<Explained> {
   try {
+    await run(timeout(left()));
     const { rows: found } = await run<{ parameters: number }>(
       `select cardinality(p.parameter_types)::int as parameters from pg_catalog.pg_prepared_statements p where p.name = '${PREPARED}'`,
     );

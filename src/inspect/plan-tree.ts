@@ -14,14 +14,34 @@ export interface ScannedRelation {
   readonly name: string;
 }
 
-/** Lists the relations that a plan reads, each once; those that are pruned when it begins to run are not among them. */
-export function scannedRelations(plan: PlanNode): readonly ScannedRelation[] {
+/**
+ * Lists the relations that a plan reads, each once; those that are pruned when it begins to run are not among them.
+ *
+ * With `isOrdered`, the query wants the first rows in an order: of an Append below LIMIT whose children come in that order the first
+ * alone counts, for the others are opened only if that has too few.
+ */
+export function scannedRelations(plan: PlanNode, isOrdered = false): readonly ScannedRelation[] {
   const found = new Map<string, ScannedRelation>();
-  const visit = (node: PlanNode): void => {
-    const { 'Relation Name': name, Schema: schema } = node;
+  const visit = (node: PlanNode, isLimited: boolean): void => {
+    const { 'Node Type': type, 'Relation Name': name, Schema: schema, Plans: plans = [] } = node;
     if (name !== undefined && schema !== undefined) found.set(`${schema}\0${name}`, { schema, name });
-    for (const child of node.Plans ?? []) visit(child);
+    const isFirstOnly = isLimited && type === 'Append' && plans.every(comesInOrder);
+    const below = type === 'Limit' || (isLimited && LETS_THROUGH.has(type));
+    for (const [at, child] of plans.entries()) {
+      if (!isFirstOnly || at === 0) visit(child, below);
+    }
   };
-  visit(plan);
+  visit(plan, false);
   return [...found.values()];
+
+  function comesInOrder({ 'Node Type': type, Plans: plans = [] }: PlanNode): boolean {
+    if (type === 'Append') return plans.every(comesInOrder);
+    return isOrdered && IN_ORDER.has(type);
+  }
 }
+
+/** Nodes that take no more rows from below than are taken from them. */
+const LETS_THROUGH = new Set(['Result', 'Subquery Scan', 'LockRows', 'Append']);
+
+/** What gives the rows of one partition in an order. */
+const IN_ORDER = new Set(['Index Scan', 'Index Only Scan', 'Sort', 'Incremental Sort', 'Merge Append']);

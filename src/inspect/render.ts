@@ -28,10 +28,11 @@ function forPipe({ findings, suppressed, baseline, passed, notYet }: Report): st
     ]),
     ...(baseline?.known ?? []).map(({ check, object, severity }) => ['known', check, object, severity]),
     ...(baseline?.resolved ?? []).map(({ check, object, severity }) => ['resolved', check, object, severity]),
-    ...notYet.map(({ check, ripeAt }) => [
+    ...notYet.map(({ check, ripeAt, needs }) => [
       'not_yet',
       check,
       ripeAt === null ? null : formatInstant(fromDate(ripeAt)),
+      ...(needs === undefined ? [] : [needs]),
     ]),
     ...passed.map((check) => ['passed', check]),
   ]);
@@ -47,7 +48,8 @@ export function renderTable(style: Style, report: Report): string {
   const resolved = (baseline?.resolved ?? []).map(
     ({ check, object }) => `${chalk.green('resolved')}  ${printable(object)}  ${chalk.dim(check)}\n`,
   );
-  const later = notYet.map(({ check, ripeAt }) => {
+  const later = notYet.map(({ check, ripeAt, needs }) => {
+    if (needs !== undefined) return chalk.dim(`not yet: ${check}, it needs ${printable(needs)}\n`);
     const when = ripeAt === null ? '' : `, from ${formatInstant(fromDate(ripeAt))} on`;
     return chalk.dim(`not yet: ${check}${when}, when its statistics are old enough\n`);
   });

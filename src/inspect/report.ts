@@ -45,9 +45,10 @@ export function reportData(report: Report) {
         ? null
         : { known: baseline.known.map(keyData), resolved: baseline.resolved.map(keyData) },
     passed,
-    notYet: notYet.map(({ check, ripeAt }) => ({
+    notYet: notYet.map(({ check, ripeAt, needs }) => ({
       check,
       ripeAt: ripeAt === null ? null : formatInstant(fromDate(ripeAt)),
+      ...(needs === undefined ? {} : { needs }),
     })),
   };
 }

@@ -23,6 +23,8 @@ export interface NotYet {
   readonly check: string;
   /** Null: nobody can say. */
   readonly ripeAt: Date | null;
+  /** Absent: statistics that are old enough. */
+  readonly needs?: string | undefined;
 }
 
 /** What an inspection came to. */
@@ -64,7 +66,7 @@ export async function inspect(session: Session, inspection: Inspection): Promise
       .filter(({ check, look }) => look.found.length === 0 && look.ripeAt === undefined && !isHidden(check))
       .map(({ check }) => check.name),
     notYet: looks.flatMap(({ check, look }) =>
-      look.ripeAt === undefined ? [] : [{ check: check.name, ripeAt: look.ripeAt }],
+      look.ripeAt === undefined ? [] : [{ check: check.name, ripeAt: look.ripeAt, needs: look.needs }],
     ),
     base,
   };

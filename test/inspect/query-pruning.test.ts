@@ -40,7 +40,6 @@ describe(CHECK, () => {
     ['now()', `select * from "Readings" where timestamp >= now() - interval '1 day' and timestamp < now()`],
     ['parameters', 'select avg(value) from "Readings" where timestamp >= $1 and timestamp < $2'],
     ['an UPDATE by the key', 'update "Readings" set value = $1 where id = $2 and timestamp = $3'],
-    ['another table', 'select * from pg_catalog.pg_class where relname = $1'],
   ])('passes a query that prunes by %s', async (_what, query) => {
     expect(await inspectOnly(database, CHECK, withQueries(query))).toMatchObject({
       findings: [],
@@ -140,7 +139,105 @@ describe(CHECK, () => {
     const { findings } = await inspectOnly(database, CHECK);
     expect(findings).toEqual([expect.objectContaining({ severity: 'critical', object: database.name })]);
     await applyFixes(database, findings);
-    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    expect(
+      await inspectOnly(database, CHECK, withQueries('select 1 from "Readings" where timestamp = $1')),
+    ).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it.each([
+    ['knows no query', {}],
+    [
+      'knows queries of other tables only',
+      withQueries('select * from pg_catalog.pg_class where relname = $1'),
+    ],
+  ])('has nothing to judge by where it %s', async (_what, options) => {
+    expect(await inspectOnly(database, CHECK, options)).toMatchObject({
+      exitCode: 0,
+      findings: [],
+      passed: [],
+      notYet: [{ check: CHECK, ripeAt: null, needs: expect.stringContaining('app."Readings"') }],
+    });
+  });
+});
+
+describe(`${CHECK}, of what a plan opens`, () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createDatabase();
+    await database.sql.unsafe(`
+      create table r (id bigint, device_id bigint, "timestamp" timestamptz not null, value float8) partition by range ("timestamp");
+      create table other (id bigint, "timestamp" timestamptz not null) partition by range ("timestamp");
+      do $$ declare t text; begin
+        foreach t in array array['r', 'other'] loop
+          for n in 0..11 loop
+            execute format('create table %s_%s partition of %1$s for values from (%3$L) to (%4$L)', t, n,
+                           timestamptz '2026-01-01+00' + make_interval(months => n), timestamptz '2026-01-01+00' + make_interval(months => n + 1));
+          end loop;
+        end loop; end $$;
+      create index on r (device_id, "timestamp");
+      create index on r ("timestamp");
+      create index on r (id);
+      insert into r select n, n % 10, timestamptz '2026-01-01+00' + n * interval '10 minutes', n from generate_series(1, 50000) n;
+      create function slow(seconds float8) returns bool immutable language plpgsql
+        as $$ begin perform pg_sleep(seconds); return true; end $$`);
+    await database.sql.unsafe('analyze');
+  });
+  afterAll(() => database.drop());
+
+  const OTHER = `select id from other where timestamp = '2026-01-01'`;
+  const look = (queries: readonly string[], thresholds = '{}') =>
+    inspectOnly(database, CHECK, {
+      config: `inspect: { queries: ${JSON.stringify([...queries, OTHER])}, thresholds: { ${CHECK}: ${thresholds} } }`,
+    });
+
+  it.each([
+    ['of all', 'select * from r order by timestamp desc limit 1'],
+    ['of a device', 'select * from r where device_id = $1 order by timestamp desc limit $2'],
+    [
+      'of each device',
+      'select l.* from generate_series(0, 9) d, lateral (select * from r where device_id = d order by timestamp desc limit 1) l',
+    ],
+    ['as a maximum', 'select max(timestamp) from r where device_id = 3'],
+    ['as a minimum', 'select min(timestamp) from r'],
+  ])('passes a query for the latest row %s', async (_what, query) => {
+    expect(await look([query])).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it.each([
+    ['in the order of another column', 'select * from r order by id limit 1'],
+    ['in no order', 'select * from r where value > 5 limit 10'],
+    ['of all rows', 'select * from (select * from r order by timestamp) o where value > 5'],
+    ['of a count of them', 'select device_id, count(*) from r group by device_id order by device_id limit 1'],
+  ])('finds a query for the first rows %s', async (_what, query) => {
+    expect((await look([query])).findings).toMatchObject([{ severity: 'warning', object: 'public.r' }]);
+  });
+
+  it('looks at all but the table on which somebody holds a lock', async () => {
+    const locker = database.connect();
+    await locker.unsafe('begin; lock table only r_3 in access exclusive mode');
+    const { findings, passed } = await look(['select * from r', 'select * from other']);
+    await locker.unsafe('rollback');
+    expect(passed).toEqual([]);
+    expect(findings).toMatchObject([
+      { check: CHECK, severity: 'warning', object: 'public.other' },
+      { severity: 'unknown', object: 'public.r_3' },
+    ]);
+  });
+
+  it('says how many it had no time to plan, and judges the others', async () => {
+    const slow = Array.from(
+      { length: 20 },
+      (_, at) => `select ${at} from r where timestamp = $1 and slow(0.2)`,
+    );
+    const { findings } = await look(['select * from other', ...slow], '{ seconds: 1 }');
+    expect(findings).toMatchObject([
+      { severity: 'warning', object: 'public.other' },
+      { severity: 'unknown', evidence: { statements: 22, notPlanned: expect.any(Number) } },
+    ]);
+    expect(findings[1]?.evidence.notPlanned).toBeGreaterThan(10);
+    expect((await look(['select * from r where slow(60)'], '{ seconds: 0.3 }')).findings).toMatchObject([
+      { severity: 'unknown', evidence: { statements: 2, notPlanned: 2 } },
+    ]);
   });
 });
 

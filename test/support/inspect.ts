@@ -21,7 +21,11 @@ export interface Inspection {
   readonly exitCode: number;
   readonly findings: readonly ShownFinding[];
   readonly passed: readonly string[];
-  readonly notYet: readonly { readonly check: string; readonly ripeAt: string | null }[];
+  readonly notYet: readonly {
+    readonly check: string;
+    readonly ripeAt: string | null;
+    readonly needs?: string;
+  }[];
 }
 
 /** Runs `inspect --json` with the given words; it has to come to an answer, whatever that is. */

@@ -1,23 +1,25 @@
 import { sql } from 'kysely';
-import { quoteIdentifier } from '../../db/quote.ts';
-import type { Check, Found } from '../check.ts';
-import { explainQuery } from '../explain-query.ts';
-import { sqlFix } from '../fix.ts';
-import { type ScannedRelation, scannedRelations } from '../plan-tree.ts';
+import type { Check, Found, Look } from '../check.ts';
+import { type PlannedQuery, planQueries } from '../plan-queries.ts';
+import { scannedRelations } from '../plan-tree.ts';
+import {
+  hiddenStatements,
+  lockedOut,
+  switchedOff,
+  tooLarge,
+  tooLate,
+  unplanned,
+  unpruned,
+} from '../pruning-findings.ts';
+import {
+  countOf,
+  describeLarge,
+  mentions,
+  type PartitionedTable,
+  readPartitionedTables,
+} from '../pruning-tables.ts';
 import type { Scene } from '../scene.ts';
-import { relationTree } from '../scope.ts';
 import { type Query, readStatements } from '../seen-queries.ts';
-
-/** A partitioned table. */
-interface Table {
-  readonly qualified: string;
-  readonly schema: string;
-  readonly name: string;
-  readonly leaves: number;
-  /** Leaves and their indexes: what a query that prunes nothing locks. */
-  readonly relations: number;
-  readonly members: readonly (readonly [schema: string, name: string])[];
-}
 
 /** Finds queries of the application that read partitions which they need not read. */
 export const queryPruning: Check = {
@@ -31,10 +33,14 @@ timestamp < … prune, as literals when the query is planned, as parameters or n
 
 Proved by EXPLAIN, which plans and runs no query: of the queries in the config file (inspect.queries) and, where pg_stat_statements is
 installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing. Statements
-that cannot be prepared as pg_stat_statements prints them (interval $1) are left out. With neither only the setting
-enable_partition_pruning is looked at.
+that cannot be prepared as pg_stat_statements prints them (interval $1) are left out. For a table of which no query is known only the setting
+enable_partition_pruning is looked at, and the check stands in notYet.
 
-A query that would lock more than half of what the server has locks for is not planned: that alone would hurt others.`,
+A query for the first rows in the order of the partition key (ORDER BY timestamp DESC LIMIT 1) opens one partition after the other until
+it has them: that is no fault, though all of them stand in its plan. It reads many when it has to look for rows of something rare.
+
+A query that would lock more than half of what the server has locks for is not planned: that alone would hurt others. Neither is one
+of a table on which somebody holds a lock.`,
   thresholds: {
     leaves: {
       value: 4,
@@ -51,21 +57,18 @@ A query that would lock more than half of what the server has locks for is not p
       unit: 'statements of pg_stat_statements',
       source: 'Those that take the most time in all',
     },
+    seconds: {
+      value: 3,
+      unit: 'seconds for all plans together',
+      source: 'As long as all other checks together may take',
+    },
   },
   opens: true,
   look: async (scene) => {
-    const settings = await readSettings(scene);
-    if (!settings.prunes) return { found: [switchedOff(scene)] };
-    const tables = await readTables(scene, settings.locks);
-    if (tables.length === 0) return { found: [] };
-    const { statements, hidden } = await readStatements(scene, tables);
-    const queries = [...scene.queries.map((text) => ({ text, from: 'config' }) as const), ...statements];
-    const found: Found[] = [
-      ...(hidden === 0 ? [] : [hiddenStatements(scene, hidden)]),
-      ...tooLargeToPlan(tables, settings.locks, statements),
-    ];
-    for (const query of queries) found.push(...(await judge(scene, tables, settings.locks, query)));
-    return { found };
+    const { prunes, locks } = await readSettings(scene);
+    if (!prunes) return { found: [switchedOff(scene)] };
+    const tables = await readPartitionedTables(scene, locks);
+    return tables.length === 0 ? { found: [] } : await lookAt(scene, tables, locks);
   },
 };
 
@@ -86,49 +89,56 @@ async function readSettings({ session }: Scene): Promise<Settings> {
   return rows[0] as Settings;
 }
 
-function switchedOff({ session }: Scene): Found {
-  const database = quoteIdentifier(session.server.database);
-  return {
-    severity: 'critical',
-    object: database,
-    message: 'enable_partition_pruning is off: every query reads every partition.',
-    evidence: { setting: 'enable_partition_pruning', value: 'off' },
-    fixes: [sqlFix('setting', `alter database ${database} set enable_partition_pruning to on`)],
-  };
+async function lookAt(scene: Scene, tables: readonly PartitionedTable[], locks: number): Promise<Look> {
+  const { statements, hidden } = await readStatements(scene, tables);
+  const queries = [...scene.queries.map((text) => ({ text, from: 'config' }) as const), ...statements];
+  const large = tables.filter(({ relations }) => relations * 2 > locks);
+  const isOf = (some: readonly PartitionedTable[]) => (query: Query) =>
+    some.some((table) => mentions(query, table));
+  const isPlanned = (query: Query): boolean =>
+    !isOf([...large, ...tables.filter(({ isLocked }) => isLocked)])(query);
+  const planned = await planQueries(scene, queries.filter(isPlanned), scene.threshold('seconds'));
+  const found = [
+    ...(hidden === 0 ? [] : [hiddenStatements(scene, hidden)]),
+    ...notPlanned(scene, large, locks, queries),
+    ...planned.flatMap((one) => judge(scene, tables, one)),
+    ...notReached(scene, planned),
+  ];
+  const bare = tables.filter((table) => !table.isLocked && !large.includes(table) && !isSeen(table, planned));
+  if (bare.length === 0) return { found };
+  return { found, ripeAt: null, needs: needsOf(scene, bare) };
 }
 
-async function readTables(scene: Scene, locks: number): Promise<readonly Table[]> {
-  // Of tables that are too large to be planned the members are not needed.
-  const { rows } = await sql<Table>`
-    with recursive ${relationTree(scene)},
-    counted as materialized (
-      select r.root, count(*) filter (where r.is_leaf)::int as leaves,
-             (count(*) + (select count(*) from pg_index x join relation i on i.oid = x.indrelid where i.root = r.root))::int as relations
-        from relation r group by r.root
-    )
-    select r.qualified, r.schema, r.name, c.leaves, c.relations,
-           case when c.relations * 2 > ${locks}::int then '[]'::jsonb
-                else (select jsonb_agg(jsonb_build_array(m.schema, m.name)) from relation m where m.root = r.oid and m.is_leaf) end as members
-      from relation r join counted c on c.root = r.oid
-     where r.level = 0 and r.kind = 'p' and c.leaves > ${scene.threshold('leaves')}::int`.execute(
-    scene.session.db,
-  );
-  return rows;
-}
-
-async function judge(
+/** What would take too many locks: a finding a table for pg_stat_statements, one each for the queries of the config file. */
+function notPlanned(
   scene: Scene,
-  tables: readonly Table[],
+  large: readonly PartitionedTable[],
   locks: number,
-  query: Query,
-): Promise<readonly Found[]> {
-  const large = largeTableOf(tables, locks, query);
-  if (large !== undefined) {
-    return query.from === 'config' ? [unknown(scene, query, `${describeLarge(large, locks)}.`)] : [];
+  queries: readonly Query[],
+): readonly Found[] {
+  const first = (query: Query) => large.find((table) => mentions(query, table));
+  return large.flatMap((table) => {
+    const own = queries.filter((query) => first(query) === table);
+    const count = own.filter(({ from }) => from === 'pg_stat_statements').length;
+    const named = own.filter(({ from }) => from === 'config');
+    return [
+      ...(count === 0 ? [] : [tooLarge(table, count, locks)]),
+      ...named.map((query) => unplanned(scene, query, `${describeLarge(table, locks)}.`)),
+    ];
+  });
+}
+
+function judge(
+  scene: Scene,
+  tables: readonly PartitionedTable[],
+  { query, outcome }: PlannedQuery,
+): readonly Found[] {
+  // Statements that cannot be prepared as they are printed are nobody's fault.
+  if (outcome.kind === 'problem') {
+    return query.from === 'config' ? [unplanned(scene, query, outcome.problem)] : [];
   }
-  const plan = await explainQuery(scene.session, query);
-  if ('problem' in plan) return query.from === 'config' ? [unknown(scene, query, plan.problem)] : [];
-  const scanned = scannedRelations(plan.tree);
+  if (outcome.kind !== 'plan') return [];
+  const scanned = scannedRelations(outcome.tree, isOrdered(query));
   return tables.flatMap((table) => {
     const read = countOf(table, scanned);
     const isWhole =
@@ -137,82 +147,36 @@ async function judge(
   });
 }
 
-function largeTableOf(tables: readonly Table[], locks: number, { text }: Query): Table | undefined {
-  return tables.find(({ name, relations }) => relations * 2 > locks && mentions(text, name));
+/** Of min and max PostgreSQL makes the first row in an order, too. */
+function isOrdered({ text }: Query): boolean {
+  return /\border\s+by\b|\b(?:min|max)\s*\(/i.test(text);
 }
 
-/** Tells whether a text has a name in it that is not a part of a longer one. */
-function mentions(text: string, name: string): boolean {
-  const literally = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`(?<![\\w$])${literally}(?![\\w$])`, 'u').test(text);
+function notReached(scene: Scene, planned: readonly PlannedQuery[]): readonly Found[] {
+  const count = (kind: PlannedQuery['outcome']['kind']): number =>
+    planned.filter(({ outcome }) => outcome.kind === kind).length;
+  const [locked, late] = [count('locked'), count('late')];
+  return [
+    ...(locked === 0 ? [] : [lockedOut(scene, locked)]),
+    ...(late === 0 ? [] : [tooLate(scene, late, planned.length, scene.threshold('seconds'))]),
+  ];
 }
 
-function describeLarge({ qualified, leaves, relations }: Table, locks: number): string {
-  return `${qualified} has ${leaves} partitions: planned without pruning it would lock ${relations} relations, more than half of the ${locks} that the server has locks for`;
-}
-
-/** One finding a table for all that pg_stat_statements has seen of it. */
-function tooLargeToPlan(
-  tables: readonly Table[],
-  locks: number,
-  statements: readonly Query[],
-): readonly Found[] {
-  return tables.flatMap((table) => {
-    const count = statements.filter((query) => largeTableOf(tables, locks, query) === table).length;
-    if (count === 0) return [];
-    const needs = 'a larger max_locks_per_transaction';
-    return [
-      {
-        severity: 'unknown',
-        object: table.qualified,
-        message: `Whether ${count} ${count === 1 ? 'statement' : 'statements'} of pg_stat_statements prune could not be seen. ${describeLarge(table, locks)}. It needs ${needs}.`,
-        evidence: { statements: count, relations: table.relations, locks, needs },
-        fixes: [],
-      },
-    ];
+/** A query of it was planned, or is reported for not having been. */
+function isSeen(table: PartitionedTable, planned: readonly PlannedQuery[]): boolean {
+  return planned.some(({ query, outcome }) => {
+    if (outcome.kind === 'problem' && query.from !== 'config') return false;
+    if (mentions(query, table)) return true;
+    return outcome.kind === 'plan' && countOf(table, scannedRelations(outcome.tree)) > 0;
   });
 }
 
-function countOf({ members }: Table, scanned: readonly ScannedRelation[]): number {
-  const own = new Set(members.map((pair) => JSON.stringify(pair)));
-  return scanned.filter(({ schema, name }) => own.has(JSON.stringify([schema, name]))).length;
-}
-
-const LONGEST = 200;
-
-function shorten(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
-  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line;
-}
-
-function unpruned({ qualified, leaves }: Table, { text, from }: Query, read: number): Found {
-  return {
-    severity: 'warning',
-    object: qualified,
-    key: shorten(text),
-    message: `A query reads ${read} of ${leaves} partitions of ${qualified}: ${shorten(text)}`,
-    evidence: { query: shorten(text), from, partitionsRead: read, partitions: leaves },
-    fixes: [],
-  };
-}
-
-function unknown({ session }: Scene, { text, from }: Query, why: string): Found {
-  return {
-    severity: 'unknown',
-    object: quoteIdentifier(session.server.database),
-    key: shorten(text),
-    message: `Whether a query prunes could not be seen. ${why} The query: ${shorten(text)}`,
-    evidence: { query: shorten(text), from },
-    fixes: [],
-  };
-}
-
-function hiddenStatements({ session }: Scene, hidden: number): Found {
-  return {
-    severity: 'unknown',
-    object: quoteIdentifier(session.server.database),
-    message: `${hidden === 1 ? 'One statement' : `${hidden} statements`} of other roles in pg_stat_statements were not planned: planning runs functions that stand in them, with the rights of whoever plans. Run it as the application's role, or name its queries in the config file.`,
-    evidence: { hidden },
-    fixes: [],
-  };
+function needsOf({ capabilities }: Scene, bare: readonly PartitionedTable[]): string {
+  const names = bare.slice(0, 3).map(({ qualified }) => qualified);
+  const more = bare.length > names.length ? ` and ${bare.length - names.length} more` : '';
+  const where =
+    capabilities.pgStatStatements === null
+      ? 'in the config file (inspect.queries), or pg_stat_statements'
+      : 'of this role in pg_stat_statements, or in the config file (inspect.queries)';
+  return `queries on ${names.join(', ')}${more} ${where}`;
 }

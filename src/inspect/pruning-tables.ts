@@ -1,0 +1,58 @@
+import { sql } from 'kysely';
+import type { ScannedRelation } from './plan-tree.ts';
+import type { Scene } from './scene.ts';
+import { relationTree } from './scope.ts';
+import type { Query } from './seen-queries.ts';
+
+/** A partitioned table. */
+export interface PartitionedTable {
+  readonly qualified: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly leaves: number;
+  /** Leaves and their indexes: what a query that prunes nothing locks. */
+  readonly relations: number;
+  /** Somebody holds a lock on it, a partition or an index, behind which planning would wait; the run reports which. */
+  readonly isLocked: boolean;
+  readonly members: readonly (readonly [schema: string, name: string])[];
+}
+
+/** Reads the tables of more than so many leaves; `locks` is what the server has room for. */
+export async function readPartitionedTables(
+  scene: Scene,
+  locks: number,
+): Promise<readonly PartitionedTable[]> {
+  // Of tables that are too large to be planned the members are not needed.
+  const { rows } = await sql<PartitionedTable>`
+    with recursive ${relationTree(scene)},
+    counted as materialized (
+      select r.root, count(*) filter (where r.is_leaf)::int as leaves,
+             (count(*) + (select count(*) from pg_index x join relation i on i.oid = x.indrelid where i.root = r.root))::int as relations,
+             bool_or(r.is_locked) as locked
+        from relation r group by r.root
+    )
+    select r.qualified, r.schema, r.name, c.leaves, c.relations, c.locked as "isLocked",
+           case when c.relations * 2 > ${locks}::int then '[]'::jsonb
+                else (select jsonb_agg(jsonb_build_array(m.schema, m.name)) from relation m where m.root = r.oid and m.is_leaf) end as members
+      from relation r join counted c on c.root = r.oid
+     where r.level = 0 and r.kind = 'p' and c.leaves > ${scene.threshold('leaves')}::int
+     order by r.qualified`.execute(scene.session.db);
+  return rows;
+}
+
+/** Tells whether a query has the name of a table in it that is not a part of a longer one. */
+export function mentions({ text }: Query, { name }: PartitionedTable): boolean {
+  const literally = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`(?<![\\w$])${literally}(?![\\w$])`, 'u').test(text);
+}
+
+/** How many partitions of a table are among those that a plan reads. */
+export function countOf({ members }: PartitionedTable, scanned: readonly ScannedRelation[]): number {
+  const own = new Set(members.map((pair) => JSON.stringify(pair)));
+  return scanned.filter(({ schema, name }) => own.has(JSON.stringify([schema, name]))).length;
+}
+
+/** Says why a query of a table is not planned. */
+export function describeLarge({ qualified, leaves, relations }: PartitionedTable, locks: number): string {
+  return `${qualified} has ${leaves} partitions: planned without pruning it would lock ${relations} relations, more than half of the ${locks} that the server has locks for`;
+}
