@@ -20,7 +20,7 @@ function literalsOf(bound: string): {
 }
 
 /** Spells a bound as PostgreSQL prints it under TimeZone UTC and DateStyle ISO. */
-export function boundText({ lower, upper }: Range, table: PartitionedTable): string {
+export function boundText({ lower, upper }: Range, table: Pick<PartitionedTable, 'keyType'>): string {
   const end = (instant: Instant): string => quoteLiteral(formatBound(instant, table.keyType));
   const from = lower === BEGINNING ? 'MINVALUE' : end(lower);
   const to = upper === END ? 'MAXVALUE' : end(upper);

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { inspectOnly } from '../support/inspect.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { applyFixes, inspect, inspectOnly } from '../support/inspect.ts';
 import { days, leavesOf, months } from '../support/inspect-leaves.ts';
 import { createRole, dropRoles, type TestRole } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
@@ -65,10 +65,59 @@ describe('partition_bounds', () => {
           ],
           intervals: ['month'],
         },
-        fix: [],
+        // The others are parts of a month of which another has a part, or several months.
+        fix: [
+          expect.stringMatching(/^do .* attach partition public\.o12 FOR VALUES .*2025-12-01 00:00:00\+00/),
+        ],
       },
     ]);
     const env = { PGOPTIONS: '-c TimeZone=America/New_York -c DateStyle=German -c search_path=' };
     expect((await inspectOnly({ url: role.url }, 'partition_bounds', { env })).findings).toEqual(findings);
+  });
+
+  describe('of one period each', () => {
+    let shifted: TestDatabase;
+    beforeEach(async () => {
+      shifted = await createDatabase();
+      // A session in New York made two of them: each has the first five hours of the next month, which stand in the way of the other.
+      await shifted.sql.unsafe(`
+        create table "R" (gone int, "at" timestamptz not null, id int generated always as identity, twice int generated always as (5) stored,
+                          primary key (id, "at")) partition by range ("at");
+        alter table "R" drop column gone;
+        ${leavesOf('"R"', months('2025-07', 4)).replaceAll('"R"_', 'r_')}
+        create table "Half" partition of "R" for values from ('2025-10-01Z') to ('2025-10-20Z');
+        set timezone to 'America/New_York';
+        create table n11 partition of "R" for values from ('2025-11-01 01:00') to ('2025-12-01');
+        create table n12 ("at" timestamptz not null, twice int generated always as (5) stored, id int not null);
+        alter table "R" attach partition n12 for values from ('2025-12-01') to ('2026-01-01');
+        reset timezone;
+        insert into "R" ("at") select '2025-11-02Z'::timestamptz + n * interval '1 hour' from generate_series(0, 1439) n`);
+    });
+    afterEach(() => shifted.drop());
+
+    const rows = async (relation: string) =>
+      (await shifted.sql.unsafe(`select count(*)::int as n, sum(id)::int as ids from ${relation}`))[0];
+
+    it('gives each the bounds of its period, and rows their place', async () => {
+      const { findings } = await inspectOnly(shifted, 'partition_bounds');
+      expect(findings).toMatchObject([{ object: 'public."R"', evidence: { leafCount: 3 } }]);
+      const before = await rows('"R"');
+      await applyFixes(shifted, findings);
+      expect(await inspectOnly(shifted, 'partition_bounds')).toMatchObject({
+        findings: [],
+        passed: ['partition_bounds'],
+      });
+      expect(await rows('"R"')).toEqual(before);
+      expect(await rows('n12')).toMatchObject({ n: 744 });
+      expect((await inspect(shifted, ['indexes', '--skip', 'index_unused'])).findings).toEqual([]);
+    });
+
+    it('changes nothing where a row has no place to go to', async () => {
+      await shifted.sql`insert into "R" ("at") values ('2026-01-01 02:00Z')`;
+      const before = [await rows('"R"'), await rows('n11'), await rows('n12')];
+      const { findings } = await inspectOnly(shifted, 'partition_bounds');
+      await expect(shifted.sql.unsafe(findings[0]?.fix[0] ?? '')).rejects.toMatchObject({ code: '23514' });
+      expect([await rows('"R"'), await rows('n11'), await rows('n12')]).toEqual(before);
+    });
   });
 });

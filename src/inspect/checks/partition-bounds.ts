@@ -2,6 +2,7 @@ import { isBounded } from '../../partitions/coverage.ts';
 import { formatInstantShort } from '../../time/instant.ts';
 import { INTERVALS, type Interval, intervalOf } from '../../time/periods.ts';
 import type { Check, Found } from '../check.ts';
+import { planRebounds, type Rebound, readColumns, reboundFix } from '../rebound.ts';
 import type { TimeLeaf, TimeTable } from '../time-table.ts';
 import { readTimeTables } from '../time-tables.ts';
 
@@ -20,8 +21,12 @@ Partitions that follow each other and are days, weeks, months, quarters or years
 later another one, if it was changed; what belongs to no such row is reported. A table none of whose partitions are periods is
 left alone: its bounds are as somebody wanted them. So are partitions from MINVALUE or up to MAXVALUE.
 
-No command mends it, and nothing has to be done: such a partition leaves with its rows when retention gets to it. To be rid of
-it before, detach it, make the partitions of its periods, and insert its rows into the parent.`,
+Nothing has to be done: such a partition leaves with its rows when retention gets to it. The fix gives partitions that are most of one
+period, of which no other has a part, the bounds of that, and puts the rows that they lose where they belong. It is one statement, which
+holds ACCESS EXCLUSIVE on the table while it reads those partitions, and does nothing at all when a row has no place to go to, or one
+of DEFAULT belongs into the new bounds (sensordb partitions ensure, and drain, help with that). For a partition that covers several periods, or is one of
+several in one, there is no such statement, since its rows belong into other partitions: detach it (sensordb partitions detach), make
+the partitions of its periods (sensordb partitions ensure --from … --until …), and insert its rows into the parent; until then nobody sees them.`,
   thresholds: {
     row_leaves: {
       value: 3,
@@ -33,11 +38,29 @@ it before, detach it, make the partitions of its periods, and insert its rows in
   look: async (scene) => {
     const least = scene.threshold('row_leaves');
     const tables = await readTimeTables(scene);
-    return { found: tables.flatMap((table) => judge(table, least) ?? []) };
+    const judged = tables.flatMap((table) => judge(table, least) ?? []);
+    const mended = judged.filter(({ rebounds }) => rebounds.length > 0);
+    const columns = await readColumns(
+      scene,
+      mended.map(({ table }) => table),
+    );
+    return {
+      found: judged.map(({ found, table, rebounds }) => {
+        const own = columns.get(table.oid);
+        if (table.key === null || own === undefined) return found;
+        return { ...found, fixes: [reboundFix(table, table.key, own, rebounds)] };
+      }),
+    };
   },
 };
 
-function judge(table: TimeTable, least: number): Found | null {
+interface Judged {
+  readonly table: TimeTable;
+  readonly found: Found;
+  readonly rebounds: readonly Rebound[];
+}
+
+function judge(table: TimeTable, least: number): Judged | null {
   const rows = rowsOf(table.leaves.filter(({ range }) => isBounded(range)));
   const regular = rows.filter(({ interval, leaves }) => interval !== null && leaves.length >= least);
   const odd = rows.filter((row) => !regular.includes(row)).flatMap(({ leaves }) => leaves);
@@ -46,12 +69,18 @@ function judge(table: TimeTable, least: number): Found | null {
   const named = odd.slice(0, MOST_NAMED).map(spell);
   const more = odd.length > MOST_NAMED ? `, and ${odd.length - MOST_NAMED} more` : '';
   const are = odd.length === 1 ? 'is no' : 'are no';
+  const [interval] = intervals;
   return {
-    severity: 'info',
-    object: table.qualified,
-    message: `${named.join(', ')}${more} ${are} ${intervals.join(' or ')} as the other partitions are: retention takes it as a whole.`,
-    evidence: { leaves: named, leafCount: odd.length, intervals },
-    fixes: [],
+    table,
+    found: {
+      severity: 'info',
+      object: table.qualified,
+      message: `${named.join(', ')}${more} ${are} ${intervals.join(' or ')} as the other partitions are: retention takes it as a whole.`,
+      evidence: { leaves: named, leafCount: odd.length, intervals },
+      fixes: [],
+    },
+    // Of two intervals nobody knows which was meant.
+    rebounds: intervals.length === 1 && interval !== undefined ? planRebounds(table, odd, interval) : [],
   };
 }
 

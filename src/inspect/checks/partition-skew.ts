@@ -23,7 +23,10 @@ by bytes in a day, so that it may be longer or shorter than they, and a table ma
 from its two neighbours, so that the first month of a larger fleet is reported once at most. The size is that of the table
 without its indexes, as the last VACUUM or ANALYZE counted it, or by a look at the file where very much was written since.
 
-No command mends it: look at its rows in an hour and of a device, and at the dead rows.`,
+There is no fix, since the right one depends on where the bytes come from. Count the rows of each hour and of each device: one of them
+that stands out is a clock that stood still, or a device that sends too much, and its rows can be deleted. If each row stands twice
+(SELECT id … GROUP BY id HAVING count(*) > 1; duplicate_ids looks for that), delete the second load. If the rows are as many as in
+other partitions, the rest is dead (dead_rows tells): VACUUM lets it be used again, VACUUM FULL gives it back, under ACCESS EXCLUSIVE.`,
   thresholds: {
     ratio: {
       value: 5,

@@ -1,0 +1,95 @@
+import { sql } from 'kysely';
+import { quoteIdentifier, quoteLiteral } from '../db/quote.ts';
+import { boundText } from '../partitions/bound-text.ts';
+import { overlaps } from '../partitions/coverage.ts';
+import { formatBound, type Range } from '../time/instant.ts';
+import { addPeriods, type Interval, periodStart } from '../time/periods.ts';
+import { type Fix, sqlFix } from './fix.ts';
+import type { Scene } from './scene.ts';
+import { clip, type TimeLeaf, type TimeTable } from './time-table.ts';
+
+/** A partition, and the period that it is to have. */
+export interface Rebound {
+  readonly leaf: TimeLeaf;
+  readonly period: Range;
+}
+
+/**
+ * Chooses the partitions that can have the bounds of the period that they are most of, since no other partition has a part of that
+ * but such as go out of its way; pure.
+ */
+export function planRebounds(
+  table: TimeTable,
+  odd: readonly TimeLeaf[],
+  interval: Interval,
+): readonly Rebound[] {
+  const ranges = new Map(table.leaves.map(({ oid, range }) => [oid, range]));
+  const isFree = ({ leaf, period }: Rebound): boolean =>
+    ![...ranges].some(([oid, range]) => oid !== leaf.oid && overlaps(range, period));
+  const chosen: Rebound[] = [];
+  let rest = odd.flatMap((leaf): readonly Rebound[] => {
+    const period = leaf.isPlain && leaf.state === 'attached' ? periodOf(leaf.range, interval) : null;
+    return period === null ? [] : [{ leaf, period }];
+  });
+  for (let next = rest.find(isFree); next !== undefined; next = rest.find(isFree)) {
+    const { leaf, period } = next;
+    chosen.push(next);
+    ranges.set(leaf.oid, period);
+    rest = rest.filter((one) => one.leaf !== leaf);
+  }
+  return chosen;
+}
+
+/** The period that a range is most of, and that is most of it. */
+function periodOf(range: Range, interval: Interval): Range | null {
+  const lower = periodStart(range.lower + (range.upper - range.lower) / 2n, interval);
+  const period = { lower, upper: addPeriods(lower, interval, 1) };
+  const common = clip(range, period);
+  const isMost = (whole: Range): boolean => 2n * (common.upper - common.lower) > whole.upper - whole.lower;
+  return isMost(range) && isMost(period) ? period : null;
+}
+
+/** Reads the columns that rows are moved by, for each table: all but generated ones. */
+export async function readColumns(
+  { session }: Scene,
+  tables: readonly TimeTable[],
+): Promise<ReadonlyMap<number, readonly string[]>> {
+  if (tables.length === 0) return new Map();
+  const { rows } = await sql<{ oid: number; columns: readonly string[] }>`
+    select a.attrelid as oid, jsonb_agg(a.attname order by a.attnum) as columns
+      from pg_attribute a
+     where a.attrelid = any (${`{${tables.map(({ oid }) => oid).join()}}`}::oid[])
+       and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+     group by a.attrelid`.execute(session.db);
+  return new Map(rows.map(({ oid, columns }) => [oid, columns]));
+}
+
+const MOVED = 'pg_temp.sensordb_moved';
+
+/** Makes the one statement that gives them their bounds, and puts the rows that they lose where those belong: all of it, or nothing. */
+export function reboundFix(
+  table: TimeTable,
+  key: string,
+  columns: readonly string[],
+  rebounds: readonly Rebound[],
+): Fix {
+  const alter = `alter table ${table.qualified}`;
+  const list = columns.map(quoteIdentifier).join(', ');
+  const outside = ({ lower, upper }: Range): string => {
+    const [from, to] = [lower, upper].map((end) => quoteLiteral(formatBound(end, table.keyType)));
+    return `${quoteIdentifier(key)} < ${from} or ${quoteIdentifier(key)} >= ${to}`;
+  };
+  const steps = [
+    ...rebounds.map(({ leaf }) => `${alter} detach partition ${leaf.qualified}`),
+    `create temp table ${MOVED} on commit drop as select ${list} from ${table.qualified} limit 0`,
+    ...rebounds.map(
+      ({ leaf, period }) =>
+        `with moved as (delete from ${leaf.qualified} where ${outside(period)} returning ${list}) insert into ${MOVED} select ${list} from moved`,
+    ),
+    ...rebounds.map(
+      ({ leaf, period }) => `${alter} attach partition ${leaf.qualified} ${boundText(period, table)}`,
+    ),
+    `insert into ${table.qualified} (${list}) overriding system value select ${list} from ${MOVED}`,
+  ];
+  return sqlFix('partition', `do ${quoteLiteral(`begin ${steps.join('; ')}; end`)}`);
+}
