@@ -41,7 +41,9 @@ function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[
     ...(fixes.length === 0
       ? []
       : ['Read it, then: psql -f FILE. It stops at the first error; what was done by then stands.']),
-    ...(final === 0 ? [] : [`${final} of them cannot be undone, and run only by: ${CONSENTING}`]),
+    ...(final === 0
+      ? []
+      : [`${final} of them cannot be undone. To run ${final === 1 ? 'that' : 'those'}, too: ${CONSENTING}`]),
     ...(left.length === 0 ? [] : ['Not mended by it:', ...left.map(described)]),
   ];
   return lines.map((line) => `-- ${line}\n`).join('');

@@ -269,7 +269,7 @@ describe('inspect --fix-script', () => {
       `Left, to be run by psql -v irreversible=yes -f FILE: rollback prepared E'it''s \\\\ left'`,
     );
     expect(script.stdout).toContain(
-      '-- 1 of them cannot be undone, and run only by: psql -v irreversible=yes',
+      '-- 1 of them cannot be undone. To run that, too: psql -v irreversible=yes -f FILE',
     );
     expect(await checksFound()).toEqual(['prepared_transactions']);
     const rest = await run(['--fix-script']);
