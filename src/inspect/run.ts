@@ -5,7 +5,7 @@ import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
 import { readCapabilities } from './capabilities.ts';
 import type { Check, Finding, Found, Look } from './check.ts';
-import { LOCKED, type LockedTable, readLocked } from './locked.ts';
+import { type LockedTable, lockedFindings, readLocked } from './locked.ts';
 import { explainMiss, looking } from './looking.ts';
 import type { Scene } from './scene.ts';
 
@@ -47,7 +47,8 @@ export async function inspect(session: Session, inspection: Inspection): Promise
   if (inspection.checks.some(({ opens }) => opens)) await listLocked(run);
   const looks: { readonly check: Check; readonly look: Look }[] = [];
   for (const check of inspection.checks) looks.push({ check, look: await lookOf(run, check) });
-  const hidden = lockedFindings(run);
+  const opening = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
+  const hidden = lockedFindings([...run.locked.values()], opening);
   const isHidden = (check: Check): boolean => check.opens && hidden.length > 0;
   return {
     findings: [
@@ -126,18 +127,4 @@ async function lookOf(run: Run, check: Check): Promise<Look> {
 function unknown({ base }: Run, why: string, evidence: Found['evidence']): Found {
   const object = base.table?.qualified ?? quoteIdentifier(base.session.server.database);
   return { severity: 'unknown', object, message: `Could not be checked. ${why}`, evidence, fixes: [] };
-}
-
-/** One finding a table that could not be opened, for all the checks that would have. */
-function lockedFindings({ locked, inspection }: Run): readonly Finding[] {
-  const checks = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
-  return [...locked.values()].map(({ qualified, holder }) => ({
-    check: LOCKED,
-    area: 'activity',
-    severity: 'unknown',
-    object: qualified,
-    message: `${qualified} could not be looked at: ${holder}.`,
-    evidence: { checks },
-    fixes: [],
-  }));
 }
