@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import { qualifiedName } from '../db/quote.ts';
 import { overlaps } from '../partitions/coverage.ts';
+import { groupBy } from '../partitions/drift.ts';
 import { formatInstantShort, type Instant, parseInstant, type Range } from '../time/instant.ts';
 import { commandFix, type Fix, shellWord } from './fix.ts';
-import { guessRange, masksOf } from './leaf-names.ts';
+import { guessRange, leafNames } from './leaf-names.ts';
 import type { Scene } from './scene.ts';
 import type { TimeTable } from './time-table.ts';
 import { readTimeTables } from './time-tables.ts';
@@ -11,6 +12,8 @@ import { readTimeTables } from './time-tables.ts';
 /** A table that was a partition, and stands beside the others as if it still were one. */
 export interface Orphan {
   readonly table: TimeTable;
+  /** Other tables that it may just as well have been a partition of. */
+  readonly others: readonly TimeTable[];
   readonly qualified: string;
   /** What was or must have been its bounds; null: nobody can tell. */
   readonly range: Range | null;
@@ -45,6 +48,7 @@ export async function readOrphans(scene: Scene): Promise<readonly Orphan[]> {
     const noted = await readNoted(scene);
     const known = new Set(noted.map(({ oid }) => oid));
     const shaped = (await readShaped(scene, tables)).filter(({ oid }) => !known.has(oid));
+    const fits = groupBy(shaped, ({ oid }) => oid);
     const byOid = new Map(tables.map((table) => [table.oid, table]));
     const withFix = (orphan: Omit<Orphan, 'fixes'>): Orphan => ({ ...orphan, fixes: attachFixes(orphan) });
     return [
@@ -56,12 +60,15 @@ export async function readOrphans(scene: Scene): Promise<readonly Orphan[]> {
           upper: parseInstant(row.upper) as Instant,
         };
         const detached = { at: parseInstant(row.at) as Instant, by: row.by };
-        return [withFix({ table, qualified: qualifiedName(row.schema, row.name), range, detached })];
+        return [
+          withFix({ table, others: [], qualified: qualifiedName(row.schema, row.name), range, detached }),
+        ];
       }),
-      ...shaped.map(({ parent, schema, name }) => {
-        const table = byOid.get(parent) as TimeTable;
-        const range = guessRange(name, table);
-        return withFix({ table, qualified: qualifiedName(schema, name), range, detached: null });
+      ...[...fits.values()].map((rows) => {
+        const [{ schema, name }] = rows as [ShapedRow];
+        const [table, ...others] = rows.map(({ parent }) => byOid.get(parent)) as [TimeTable, ...TimeTable[]];
+        const range = others.length === 0 ? guessRange(name, table) : null;
+        return withFix({ table, others, qualified: qualifiedName(schema, name), range, detached: null });
       }),
     ];
   });
@@ -102,12 +109,12 @@ async function readNoted({ session, capabilities }: Scene): Promise<readonly Not
 async function readShaped({ session }: Scene, tables: readonly TimeTable[]): Promise<readonly ShapedRow[]> {
   const patterns = tables.flatMap((table) =>
     [...schemasOf(table)].flatMap((schema) =>
-      masksOf(table).map((mask) => ({ parent: table.oid, schema, mask })),
+      leafNames(table).map((names) => ({ parent: table.oid, schema, ...names })),
     ),
   );
   const { rows } = await sql<ShapedRow>`
     with pattern as materialized (
-      select * from jsonb_to_recordset(${JSON.stringify(patterns)}::jsonb) as p (parent oid, schema name, mask text)
+      select * from jsonb_to_recordset(${JSON.stringify(patterns)}::jsonb) as p (parent oid, schema name, base text, mask text)
     ),
     loose as materialized (
       select c.oid, n.nspname, c.relname, regexp_replace(c.relname, '[0-9]', '0', 'g') as mask
@@ -119,7 +126,8 @@ async function readShaped({ session }: Scene, tables: readonly TimeTable[]): Pro
                           where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
     ),
     candidate as materialized (
-      select p.parent, l.oid, l.nspname, l.relname from loose l join pattern p on p.schema = l.nspname and p.mask = l.mask
+      select distinct p.parent, l.oid, l.nspname, l.relname
+        from loose l join pattern p on p.schema = l.nspname and p.mask = l.mask and starts_with(l.relname::text, p.base)
     ),
     shape as materialized (
       select a.attrelid as oid, array_agg(row(a.attname, a.atttypid, a.atttypmod)::text order by a.attname) as columns
@@ -132,6 +140,6 @@ async function readShaped({ session }: Scene, tables: readonly TimeTable[]): Pro
       from candidate c
       join shape s on s.oid = c.oid
       join shape p on p.oid = c.parent and p.columns = s.columns
-     order by c.nspname, c.relname`.execute(session.db);
+     order by c.nspname, c.relname, c.parent`.execute(session.db);
   return rows;
 }

@@ -2,10 +2,11 @@ import type { PartitionedTable } from '../db/catalog.ts';
 import { quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
-import { inTransaction, reading } from '../db/transaction.ts';
+import { reading } from '../db/transaction.ts';
 import { readCapabilities } from './capabilities.ts';
 import type { Check, Finding, Found, Look } from './check.ts';
-import { LOCKED, type LockedTable, readLocked } from './locked.ts';
+import { type LockedTable, lockedFindings, readLocked } from './locked.ts';
+import { explainMiss, looking } from './looking.ts';
 import type { Scene } from './scene.ts';
 
 /** What is to be looked at. */
@@ -37,12 +38,7 @@ export interface Inspected {
   readonly base: Omit<Scene, 'locked'>;
 }
 
-/** No look waits longer than this for a lock that came up since the locked tables were listed, in milliseconds. */
-const LOCK_TIMEOUT_MS = 50;
 const TRIES = 3;
-
-/** A check that has not answered by then is unknown, in milliseconds. */
-const STATEMENT_TIMEOUT_MS = 30_000;
 
 /** Runs the checks one after the other, each in a read-only transaction of its own; waits for no lock. */
 export async function inspect(session: Session, inspection: Inspection): Promise<Inspected> {
@@ -53,7 +49,8 @@ export async function inspect(session: Session, inspection: Inspection): Promise
   if (inspection.checks.some(({ opens }) => opens)) await listLocked(run);
   const looks: { readonly check: Check; readonly look: Look }[] = [];
   for (const check of inspection.checks) looks.push({ check, look: await lookOf(run, check) });
-  const hidden = lockedFindings(run);
+  const opening = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
+  const hidden = lockedFindings([...run.locked.values()], opening);
   const isHidden = (check: Check): boolean => check.opens && hidden.length > 0;
   return {
     findings: [
@@ -115,61 +112,21 @@ async function lookOf(run: Run, check: Check): Promise<Look> {
     const scene = sceneOf(run, check);
     const { session } = scene;
     try {
-      return await inTransaction(
-        session,
-        { access: 'read only', lockTimeoutMs: LOCK_TIMEOUT_MS },
-        async () => {
-          await session.run(`set local statement_timeout to ${STATEMENT_TIMEOUT_MS}`);
-          return await check.look(scene);
-        },
-      );
+      return await looking(session, () => check.look(scene));
     } catch (thrown) {
       const sqlstate = sqlstateOf(thrown);
       if (sqlstate === SQLSTATE.lockNotAvailable && attempt < TRIES) {
         await listLocked(run);
         continue;
       }
-      const why = explainMiss(sqlstate, thrown);
-      if (why === null || session.signal.aborted) throw thrown;
+      const why = explainMiss(session, thrown);
+      if (why === null) throw thrown;
       return { found: [unknown(run, why, { sqlstate })] };
     }
-  }
-}
-
-/** Says why a look failed that is to be reported rather than to end the run; null: it is to end it. */
-function explainMiss(sqlstate: string | null, thrown: unknown): string | null {
-  const said = thrown instanceof Error ? thrown.message : String(thrown);
-  switch (sqlstate) {
-    case SQLSTATE.lockNotAvailable:
-      return 'A lock stood in its way again and again.';
-    case SQLSTATE.insufficientPrivilege:
-      return `The role may not look: ${said}.`;
-    case SQLSTATE.queryCanceled:
-      return `It did not answer within ${STATEMENT_TIMEOUT_MS / 1000} s.`;
-    // Dropped between the reading of the catalog and the look.
-    case SQLSTATE.undefinedTable:
-      return `A table went away meanwhile: ${said}.`;
-    default:
-      // A lost connection ends the run; what the server says of one look (a conflict with recovery, a relation that went away) does not.
-      return sqlstate === null || /^(?:08|57P)/.test(sqlstate) ? null : `It failed: ${said}.`;
   }
 }
 
 function unknown({ base }: Run, why: string, evidence: Found['evidence']): Found {
   const object = base.table?.qualified ?? quoteIdentifier(base.session.server.database);
   return { severity: 'unknown', object, message: `Could not be checked. ${why}`, evidence, fixes: [] };
-}
-
-/** One finding a table that could not be opened, for all the checks that would have. */
-function lockedFindings({ locked, inspection }: Run): readonly Finding[] {
-  const checks = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
-  return [...locked.values()].map(({ qualified, holder }) => ({
-    check: LOCKED,
-    area: 'activity',
-    severity: 'unknown',
-    object: qualified,
-    message: `${qualified} could not be looked at: ${holder}.`,
-    evidence: { checks },
-    fixes: [],
-  }));
 }

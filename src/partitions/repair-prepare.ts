@@ -47,8 +47,9 @@ export async function prepareRepair(
 }
 
 /**
- * Finds what has drifted, in the caller's transaction, as `partitions repair` does, but for indexes, and for the privileges on
- * partitions that nobody ever granted any on: who comes through the table needs none there.
+ * Finds what has drifted, in the caller's transaction, as `partitions repair` does, but for indexes, for the triggers of the
+ * aggregates, of which their own status tells, and for the privileges on partitions that nobody ever granted any on: who comes
+ * through the table needs none there.
  *
  * Waits for the table alone: pg_get_indexdef and the like take ACCESS SHARE on it.
  */
@@ -64,8 +65,9 @@ export async function findDrift(session: Session, table: PartitionedTable): Prom
     ...onColumns,
   ]);
   const grants = facts.grants.filter(({ oid }) => touched.has(oid));
+  const triggers = facts.triggers.filter(({ isLog }) => !isLog);
   const chosen = choose(table, members, []);
-  return { ...planRepair({ ...facts, grants, chosen }, kinds), table, members };
+  return { ...planRepair({ ...facts, grants, triggers, chosen }, kinds), table, members };
 }
 
 const NO_INDEXES: RepairFacts['indexes'] = { lacking: [], tableIndexes: [], loose: [], taken: new Map() };

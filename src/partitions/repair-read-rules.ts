@@ -44,6 +44,8 @@ export interface TriggerFound {
   readonly found: string | null;
   /** It enforces a foreign key: only a superuser may enable it. */
   readonly isForeignKey: boolean;
+  /** It logs what changes for the aggregates. */
+  readonly isLog: boolean;
 }
 
 /** Finds the triggers that partitions lack, or that are enabled there otherwise than on the table. */
@@ -62,13 +64,15 @@ export async function readTriggersFound(
       select c.root, t.oid, t.tgrelid, t.tgenabled from copy c join pg_trigger t on t.tgparentid = c.oid
     )
     select m.oid, t.tgname::text as name, t.tgenabled::text as expected, c.enabled::text as found,
-           false as "isForeignKey"
+           false as "isForeignKey", f.proname = 'log_change' and n.nspname = 'sensordb' as "isLog"
       from unnest(${oidList(oids)}::oid[]) m (oid)
       cross join (copy r join pg_trigger t on t.oid = r.oid and r.oid = r.root and not t.tgisinternal)
+      join pg_proc f on f.oid = t.tgfoid
+      join pg_namespace n on n.oid = f.pronamespace
       left join copy c on c.root = r.root and c.relation = m.oid
      where c.enabled is distinct from t.tgenabled
     union all
-    select t.tgrelid, t.tgname::text, coalesce(r.tgenabled, 'O')::text, t.tgenabled::text, true
+    select t.tgrelid, t.tgname::text, coalesce(r.tgenabled, 'O')::text, t.tgenabled::text, true, false
       from pg_trigger t
       join pg_constraint k on k.oid = t.tgconstraint and k.contype = 'f'
       left join (copy c join pg_trigger r on r.oid = c.root) on c.oid = t.oid

@@ -138,8 +138,22 @@ describe('aggregates_trigger', () => {
     await database.sql.unsafe(fault);
     const { findings } = await inspectOnly(database, CHECK);
     expect(findings).toEqual([expect.objectContaining({ severity: 'critical', object })]);
+    // It is one fault, and one finding.
+    expect((await inspectOnly(database, 'partition_drift')).findings).toEqual([]);
     await applyFixes(database, findings, { now: NOW });
     expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it('leaves other triggers to partition_drift', async () => {
+    await database.sql.unsafe(`
+      create function nothing() returns trigger language plpgsql as 'begin return new; end';
+      create trigger own before insert on sensors_sensorreading for each row execute function nothing();
+      alter table ${LEAF} disable trigger user`);
+    expect((await inspectOnly(database, 'partition_drift')).findings).toMatchObject([
+      { object: TABLE, evidence: { kind: 'triggers', partitionCount: 1, whats: ['trigger own'] } },
+    ]);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toMatchObject([{ object: `public.${LEAF}` }]);
   });
 
   it('is unknown to a role that may not see', async () => {

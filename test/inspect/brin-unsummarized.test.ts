@@ -14,6 +14,8 @@ const READINGS = `
   create table r_3 partition of r for values from ('2026-03-01') to ('2026-04-01');
   alter table r_1 set (autovacuum_enabled = off); alter table "R 2" set (autovacuum_enabled = off)`;
 
+const NOT_YET = { exitCode: 0, findings: [], passed: [] };
+
 describe(CHECK, () => {
   let database: TestDatabase;
   beforeEach(async () => {
@@ -82,11 +84,90 @@ describe(CHECK, () => {
     expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
   });
 
+  it('does not take the word of autosummarize for what it cannot see, until a VACUUM', async () => {
+    await database.sql.unsafe(`${READINGS};
+      create index "by Time" on r using brin ("timestamp") with (pages_per_range = 4, autosummarize = on);
+      create index later on r using brin (id) with (pages_per_range = 4, autosummarize = on)`);
+    await insert();
+    const role = await createRole(database);
+    for (const url of [database.url, role.url]) {
+      expect(await inspectOnly({ url }, CHECK, { config })).toMatchObject({
+        exitCode: 3,
+        passed: [],
+        findings: [
+          {
+            severity: 'unknown',
+            object: 'public."by Time"',
+            message: expect.stringContaining('It needs superuser and pageinspect, or a VACUUM.'),
+            evidence: { logicalIndexes: 2, partitions: 4 },
+            fix: [],
+          },
+        ],
+      });
+    }
+    await dropRoles(database.sql, [role]);
+    await database.sql`vacuum r`;
+    await vacuumed();
+    await insert(500);
+    expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it('cannot tell yet while autovacuum is due', async () => {
+    await database.sql.unsafe(`${READINGS}; alter table r_1 reset (autovacuum_enabled);
+      create index on r using brin ("timestamp") with (pages_per_range = 4, autosummarize = on)`);
+    // Autovacuum passes over what is locked.
+    const locker = database.connect();
+    await locker.unsafe('begin; lock table r_1 in share update exclusive mode');
+    await insert(20_000);
+    expect(await look()).toMatchObject({ ...NOT_YET, notYet: [{ check: CHECK, ripeAt: null }] });
+    await locker.unsafe('rollback');
+  });
+
+  it('cannot tell yet for some days after a VACUUM', async () => {
+    await database.sql.unsafe(`${READINGS}; alter table r_1 reset (autovacuum_enabled);
+      alter table r_1 set (autovacuum_vacuum_insert_threshold = 1000000000);
+      create index on r using brin ("timestamp") with (pages_per_range = 4, autosummarize = on)`);
+    await insert(20_000);
+    const unclear = [{ severity: 'unknown', evidence: { indexes: ['public.r_1_timestamp_idx'] } }];
+    expect((await look()).findings).toMatchObject(unclear);
+    await database.sql`vacuum r`;
+    await vacuumed();
+    await insert(20_000);
+    const young = await look();
+    expect(young).toMatchObject(NOT_YET);
+    expect(Date.parse(young.notYet[0]?.ripeAt ?? '') - Date.now()).toBeGreaterThan(6 * 86_400_000);
+    const later = { config, now: new Date(Date.now() + 8 * 86_400_000) };
+    expect((await inspectOnly(database, CHECK, later)).findings).toMatchObject(unclear);
+  });
+
+  it('cannot tell yet when the statistics were thrown away', async () => {
+    await database.sql.unsafe(
+      `${READINGS}; create index on r using brin ("timestamp") with (pages_per_range = 4); analyze`,
+    );
+    await insert();
+    await database.sql.unsafe('analyze; select pg_stat_reset()');
+    await until(async () => {
+      const [row] = await database.sql`select sum(n_ins_since_vacuum) = 0 as gone from pg_stat_user_tables`;
+      return row?.gone === true;
+    });
+    expect(await look()).toMatchObject({
+      exitCode: 0,
+      findings: [],
+      passed: [],
+      notYet: [{ check: CHECK, ripeAt: null }],
+    });
+    await database.sql`vacuum r`;
+    await until(async () => {
+      const [row] = await database.sql`select count(last_vacuum)::int as n from pg_stat_user_tables`;
+      return row?.n === 3;
+    });
+    expect(await look()).toMatchObject({ findings: [], passed: [CHECK], notYet: [] });
+  });
+
   it('leaves to autovacuum what it summarizes itself', async () => {
     await database.sql.unsafe(`${READINGS};
       create index on r using brin ("timestamp") with (pages_per_range = 4, autosummarize = on)`);
     await insert();
-    expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });
     await database.sql.unsafe(`create extension pageinspect; drop index r_timestamp_idx;
       create index on r using brin ("timestamp") with (pages_per_range = 4, autosummarize = on)`);
     expect(await look()).toMatchObject({ findings: [], passed: [CHECK] });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { readingsWorthALook, THEN } from '../support/inspected-readings.ts';
+import { createRole, dropRoles } from '../support/roles.ts';
 import { createDatabase, type TestDatabase } from '../support/server.ts';
 
-const page = async (database: TestDatabase, words: readonly string[] = []) => {
+const page = async (database: Pick<TestDatabase, 'url'>, words: readonly string[] = []) => {
   const { exitCode, stdout } = await runCli(['inspect', '--format', 'html', ...words], {
     url: database.url,
     now: THEN,
@@ -58,6 +59,41 @@ describe('the page of a report', () => {
     expect(locked).toContain('without 1 that somebody has locked');
     expect(locked).toContain('sensors_sensorreading_2026_05 could not be looked at');
     await holder.unsafe('rollback');
+  });
+
+  it('comes without the aggregates while somebody has locked what is kept of them, and says so', async () => {
+    const holder = database.connect();
+    await holder.unsafe(`begin; lock table sensordb.aggregate_source in access exclusive mode;
+      lock table sensors_sensorreading_2026_05 in access exclusive mode`);
+    const locked = await page(database);
+    expect(locked).toContain('Aggregates: could not be drawn. A lock stood in its way again and again.');
+    expect(locked).not.toContain('to be counted: 2026-03-01');
+    expect(locked).toContain('without 1 that somebody has locked');
+    await holder.unsafe('rollback; begin; lock table sensors_sensoraggregate in access exclusive mode');
+    expect(await page(database)).toContain('to be counted: 2026-03-01');
+    await holder.unsafe('rollback');
+  });
+
+  it('comes without what a role may not look at, and says so', async () => {
+    const role = await createRole(database);
+    try {
+      const seen = await page({ url: role.url });
+      expect(seen).toContain('no partition: 2026-02-01 to 2026-03-01');
+      expect(seen).toMatch(/Aggregates: could not be drawn\. The role may not look: permission denied for /);
+      await database.sql`revoke select on pg_stat_all_indexes from public`;
+      const unused = await page({ url: role.url });
+      expect(unused).toContain('no partition: 2026-02-01 to 2026-03-01');
+      expect(unused).toContain(
+        'Index use: could not be drawn. The role may not look: permission denied for view pg_stat_all_indexes.',
+      );
+      await database.sql`revoke select on pg_stats from public`;
+      expect(await page({ url: role.url })).toContain(
+        '<h2>Pictures</h2><p>Coverage and sizes: could not be drawn. The role may not look: permission denied for view pg_stats.</p>',
+      );
+    } finally {
+      await database.sql`grant select on pg_stats, pg_stat_all_indexes to public`;
+      await dropRoles(database.sql, [role]);
+    }
   });
 });
 

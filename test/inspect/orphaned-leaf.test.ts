@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { applyFixes, inspectOnly } from '../support/inspect.ts';
 import { months } from '../support/inspect-leaves.ts';
@@ -157,5 +157,73 @@ describe('orphaned_leaf of a table whose partitions are only ever detached', () 
     ]);
     expect(findings[0]?.fix).toHaveLength(30);
     await database.drop();
+  });
+});
+
+describe('orphaned_leaf beside a table that is alike', () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase();
+  });
+  afterEach(() => database.drop());
+
+  it('offers a partition to its own table, not to one whose name differs in a digit', async () => {
+    const parents = ['plant1', 'plant2', 'plant22', 'sensor_v1', 'sensor_v2'];
+    for (const parent of parents) {
+      await database.sql.unsafe(`
+        create table ${parent} (id bigint, at timestamptz not null) partition by range (at);
+        ${monthly(parent, months('2026-01', 4))}`);
+    }
+    await database.sql.unsafe(`
+      alter table plant1 detach partition plant1_2026_02;
+      alter table plant2 detach partition plant2_2026_03; alter table plant22 detach partition plant22_2026_02;
+      create table sensor_v3 (id bigint, at timestamptz not null) partition by range (at);
+      create table sensor_v3_p20260501 partition of sensor_v3 for values from ('2026-05-01Z') to ('2026-06-01Z');
+      create table sensor_v3_p20260601 partition of sensor_v3 for values from ('2026-06-01Z') to ('2026-07-01Z');
+      create table sensor_v4 (id bigint, at timestamptz not null) partition by range (at);
+      create table sensor_v4_p20260601 partition of sensor_v4 for values from ('2026-06-01Z') to ('2026-07-01Z');
+      alter table sensor_v3 detach partition sensor_v3_p20260501`);
+    const { findings } = await inspectOnly(database, 'orphaned_leaf', { now });
+    expect(findings).toMatchObject([
+      { object: 'public.plant1_2026_02', evidence: { parent: 'public.plant1', others: [] } },
+      { object: 'public.plant22_2026_02', evidence: { parent: 'public.plant22', others: [] } },
+      { object: 'public.plant2_2026_03', evidence: { parent: 'public.plant2', others: [] } },
+      { object: 'public.sensor_v3_p20260501', evidence: { parent: 'public.sensor_v3', others: [] } },
+    ]);
+    await applyFixes(database, findings, { now });
+    expect((await inspectOnly(database, 'orphaned_leaf', { now })).findings).toEqual([]);
+    expect(
+      await database.sql`select inhparent::regclass::text as parent from pg_inherits where inhrelid = 'plant1_2026_02'::regclass`,
+    ).toEqual([{ parent: 'plant1' }]);
+  });
+
+  it('knows partitions by the date at the end where they are not named after their table', async () => {
+    await database.sql.unsafe(`
+      create table renamed (id bigint, at timestamptz not null) partition by range (at);
+      ${monthly('renamed', months('2026-01', 4)).replaceAll('renamed_2026', 'line7_2026')}
+      create table line8_2026_01 (like renamed); create table line7_2026_01_copy (like renamed);
+      alter table renamed detach partition line7_2026_02`);
+    expect((await inspectOnly(database, 'orphaned_leaf', { now })).findings).toMatchObject([
+      { object: 'public.line7_2026_02', fix: [expect.stringContaining('--table public.renamed')] },
+    ]);
+  });
+
+  it('names both tables where it fits two, and prints no command', async () => {
+    await database.sql.unsafe(`
+      create table one (id bigint, at timestamptz not null) partition by range (at);
+      create table two (id bigint, at timestamptz not null) partition by range (at);
+      create table y2026m01 partition of one for values from ('2026-01-01Z') to ('2026-02-01Z');
+      create table y2026m02 partition of one for values from ('2026-02-01Z') to ('2026-03-01Z');
+      create table y2026m03 partition of two for values from ('2026-03-01Z') to ('2026-04-01Z');
+      alter table one detach partition y2026m01`);
+    expect((await inspectOnly(database, 'orphaned_leaf', { now })).findings).toMatchObject([
+      {
+        severity: 'warning',
+        object: 'public.y2026m01',
+        message: expect.stringContaining('from public.one or public.two'),
+        evidence: { parent: 'public.one', others: ['public.two'], lower: null },
+        fix: [],
+      },
+    ]);
   });
 });

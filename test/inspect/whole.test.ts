@@ -67,6 +67,46 @@ describe('inspect', () => {
     expect((await inspect(database)).findings.filter(({ check }) => check === 'locked')).toEqual([]);
   });
 
+  it('answers in one finding while somebody holds a table with all its leaves', async () => {
+    const database = await make(8);
+    await makeTable(database, 0, 'other');
+    await database.sql`create table "other's" partition of other default`;
+    const holder = database.connect();
+    await holder.unsafe('begin; lock table samples, only other in access exclusive mode');
+    const locked = async () => (await inspect(database)).findings.filter(({ check }) => check === 'locked');
+    expect(await locked()).toMatchObject([
+      { object: 'public.other', evidence: { tables: ['public.other'], tableCount: 1 } },
+      {
+        severity: 'unknown',
+        object: 'public.samples',
+        message: expect.stringMatching(
+          /^public.samples and 8 of its partitions could not be looked at: pid \d+ .*holds ACCESS EXCLUSIVE/,
+        ),
+        evidence: {
+          tables: [
+            'public."leaf 0"',
+            'public."leaf 1"',
+            'public."leaf 2"',
+            'public."leaf 3"',
+            'public."leaf 4"',
+          ],
+          tableCount: 9,
+        },
+      },
+    ]);
+    await holder.unsafe('rollback; begin; lock table "leaf 1", "leaf 2" in access exclusive mode');
+    const second = database.connect();
+    await second.unsafe('begin; lock table "leaf 3" in access exclusive mode');
+    expect(await locked()).toMatchObject([
+      { object: 'public."leaf 3"' },
+      {
+        object: 'public.samples',
+        message: expect.stringMatching(/^2 partitions of public.samples could not/),
+      },
+    ]);
+    await Promise.all([holder.unsafe('rollback'), second.unsafe('rollback')]);
+  });
+
   it('answers while somebody queues for a leaf', async () => {
     const database = await make(6);
     const [reader, queuer] = [database.connect(), database.connect()];

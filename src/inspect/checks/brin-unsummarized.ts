@@ -3,11 +3,9 @@ import { groupBy } from '../../partitions/drift.ts';
 import { prettyBytes } from '../../partitions/pretty-bytes.ts';
 import type { Check, Found } from '../check.ts';
 import { type Fix, sqlFix } from '../fix.ts';
-import { readSummarized } from '../indexes/brin-contents.ts';
-import { type Brin, readBrins } from '../indexes/brins.ts';
-import { readAutovacuum } from '../indexes/settings.ts';
+import { isForgotten, readSummaries, ripeAt, type Summaries } from '../indexes/brin-summaries.ts';
+import { readBrins } from '../indexes/brins.ts';
 import { firstFew, partitions } from '../indexes/tree.ts';
-import type { Scene } from '../scene.ts';
 
 /** Finds BRIN indexes that do not know much of their table. */
 export const brinUnsummarized: Check = {
@@ -19,10 +17,13 @@ by default), by an autovacuum worker. Every query through the index reads whatev
 are asked for most.
 
 Superusers with the extension pageinspect have it counted from the pages of the index; the last range, which is not full, may always
-lack its summary. Without that it is estimated from the rows inserted since the last VACUUM, and only where nothing else summarizes:
-autosummarize is off for the index, or autovacuum is off for the server. The evidence says which. The estimate is wrong when the
-index was built after the rows came in and no VACUUM has run since. Where autosummarize and autovacuum are on, what is counted is a note:
-after a load they need a minute, but requests get lost when more than 256 are open.
+lack its summary. Where autosummarize and autovacuum are on, what is counted is a note: after a load they need a minute, but requests
+get lost when more than 256 are open.
+
+Without that it is estimated from the rows inserted since the last VACUUM. Where few were, all is well; where many were, and nothing else
+summarizes (autosummarize is off for the index, or autovacuum for the server), that is reported as an estimate. Where autosummarize
+may have done it or not, it is not yet known while a VACUUM is to be expected, for it makes sure, and unknown after that. The estimate is wrong when the index was built after the rows came in
+and no VACUUM has run since, and after a VACUUM that left out the indexes. Where the statistics were lost, it waits for the next VACUUM.
 
 autosummarize cannot be set on the index of a partitioned table once it is there (PostgreSQL refuses), but on that of each partition.`,
   thresholds: {
@@ -37,64 +38,53 @@ autosummarize cannot be set on the index of a partitioned table once it is there
       source:
         'Of a partition; some milliseconds for each query that scans them, and eight ranges of the default size',
     },
+    vacuum_days: {
+      value: 7,
+      unit: 'days since the last VACUUM',
+      source:
+        'A monthly partition grows by a fifth, at which autovacuum comes, in five days before it is over',
+    },
   },
   opens: true,
   look: async (scene) => {
-    const brins = await readBrins(scene);
+    const brins = (await readBrins(scene)).filter(
+      ({ heapPages, blockSize }) => heapPages * blockSize >= scene.threshold('bytes'),
+    );
     if (brins.length === 0) return { found: [] };
-    const states = await judge(scene, brins);
-    const bad = states.filter(
+    const states = await readSummaries(scene, brins);
+    const large = states.filter(
       ({ brin, pages }) =>
         pages * brin.blockSize >= scene.threshold('bytes') &&
         pages >= (scene.threshold('percent') / 100) * brin.heapPages,
     );
-    return { found: [...groupBy(bad, ({ brin }) => brin.rootIndex).values()].map(describe) };
+    const bad = large.filter(({ isUnclear }) => !isUnclear);
+    const ripe = await ripeAt(
+      scene,
+      large.filter(({ isUnclear }) => isUnclear),
+    );
+    const unclear = [...ripe].filter(([, at]) => at === undefined).map(([one]) => one);
+    const found = [
+      ...[...groupBy(bad, ({ brin }) => brin.rootIndex).values()].map(describe),
+      ...(unclear.length === 0 ? [] : [describeUnclear(unclear)]),
+    ];
+    const waits = [
+      ...[...ripe.values()].filter((at) => at !== undefined),
+      ...(states.some(isForgotten) ? [null] : []),
+    ];
+    return waits.length === 0 ? { found } : { found, ripeAt: latest(waits) };
   },
 };
 
-interface State {
-  readonly brin: Brin;
-  /** Pages without a summary. */
-  readonly pages: number;
-  readonly method: 'measured' | 'inserted since the last vacuum';
-  /** An autovacuum worker has been asked to summarize, and is due within autovacuum_naptime. */
-  readonly isDue: boolean;
+/** When all will be known; null: nobody can say. */
+function latest(dates: readonly (Date | null)[]): Date | null {
+  return dates.reduce((a, b) => (a === null || b === null ? null : a > b ? a : b));
 }
 
-async function judge(scene: Scene, brins: readonly Brin[]): Promise<readonly State[]> {
-  const { pageinspect } = scene.capabilities;
-  const autovacuum = await readAutovacuum(scene);
-  if (pageinspect !== null) {
-    const summarized = new Map(
-      (await readSummarized(scene, pageinspect, brins)).map((one) => [one.oid, one.summarized]),
-    );
-    return brins.map((brin) => {
-      const full = Math.floor(brin.heapPages / brin.pagesPerRange);
-      const pages = Math.max(0, full - (summarized.get(brin.oid) ?? 0)) * brin.pagesPerRange;
-      return { brin, pages, method: 'measured', isDue: brin.autosummarize && autovacuum };
-    });
-  }
-  return brins
-    .filter(({ autosummarize }) => !autosummarize || !autovacuum)
-    .map((brin) => ({
-      brin,
-      pages: insertedPages(brin),
-      method: 'inserted since the last vacuum',
-      isDue: false,
-    }));
-}
-
-/** The pages that the rows fill which were inserted since the last VACUUM, in full ranges. */
-function insertedPages(brin: Brin): number {
-  const { insertedSinceVacuum, rowsPerPage, heapPages, pagesPerRange } = brin;
-  const pages = Math.min(heapPages, insertedSinceVacuum / (rowsPerPage ?? Number.POSITIVE_INFINITY));
-  return Math.floor(pages / pagesPerRange) * pagesPerRange;
-}
-
-function describe(group: readonly State[]): Found {
-  const [{ brin, method }] = group as [State];
+function describe(group: readonly Summaries[]): Found {
+  const [{ brin, method }] = group as [Summaries];
   const { rootIndex, rootTable, index } = brin;
-  const sum = (of: (state: State) => number): number => group.reduce((total, state) => total + of(state), 0);
+  const sum = (of: (state: Summaries) => number): number =>
+    group.reduce((total, state) => total + of(state), 0);
   const bytes = Math.round(sum(({ pages }) => pages) * brin.blockSize);
   const off = group.filter((one) => !one.brin.autosummarize).length;
   const where = rootIndex === index ? '' : ` on ${partitions(group.length)}`;
@@ -123,7 +113,27 @@ function describe(group: readonly State[]): Found {
   };
 }
 
-function fixesOf({ brin, method }: State): readonly Fix[] {
+/** Reports what nobody can tell without looking into the pages of the indexes. */
+function describeUnclear(unclear: readonly Summaries[]): Found {
+  const [{ brin, method }] = unclear as [Summaries];
+  const many = new Set(unclear.map((one) => one.brin.rootIndex)).size;
+  const needs = 'superuser and pageinspect, or a VACUUM';
+  return {
+    severity: 'unknown',
+    object: brin.rootIndex,
+    message: `Could not be checked${many === 1 ? '' : `, as ${many - 1} more could not`}: much was inserted since the last VACUUM, and whether autosummarize has kept up is not to be seen. It needs ${needs}.`,
+    evidence: {
+      needs,
+      method,
+      indexes: firstFew(unclear.map((one) => one.brin.index)),
+      partitions: unclear.length,
+      logicalIndexes: many,
+    },
+    fixes: [],
+  };
+}
+
+function fixesOf({ brin, method }: Summaries): readonly Fix[] {
   const { index, table, autosummarize } = brin;
   return [
     ...(autosummarize ? [] : [sqlFix('setting', `alter index ${index} set (autosummarize = on)`)]),

@@ -1,11 +1,6 @@
-import { sql } from 'kysely';
-import type { Check } from '../check.ts';
+import type { Check, Found } from '../check.ts';
+import { type HalfDetached, readHalfDetached } from '../detaches.ts';
 import { sqlFix } from '../fix.ts';
-
-interface Row {
-  readonly parent: string;
-  readonly partition: string;
-}
 
 /** Finds partitions whose DETACH CONCURRENTLY was interrupted. */
 export const detachPending: Check = {
@@ -16,32 +11,34 @@ export const detachPending: Check = {
 partition that is neither attached nor detached: its rows are invisible through the parent, inserts into its range fail, a
 new partition for that range overlaps with it, and no other partition of the parent can be detached concurrently.
 
-Read from pg_inherits.inhdetachpending (PostgreSQL 14 and later). A detach that is still running looks the same, and is told by
-its statement in pg_stat_activity: a role that may not see the statements of others is shown a running one, too.`,
+Read from pg_inherits.inhdetachpending (PostgreSQL 14 and later). A detach that is still running looks the same: it is told by its
+statement in pg_stat_activity, which names the partition and its table. From a role that may not see the statements of others
+(pg_read_all_stats) it is hidden, but not the locks: where a session whose statement is hidden waits for, or holds, what a detach
+of this partition would, it is unknown whether that is one.`,
   thresholds: {},
   opens: false,
-  look: async ({ session, table }) => {
-    const only = table === null ? sql`true` : sql`i.inhparent = ${String(table.oid)}::oid`;
-    const { rows } = await sql<Row>`
-      select format('%I.%I', pn.nspname, p.relname) as parent, format('%I.%I', n.nspname, c.relname) as partition
-        from pg_inherits i
-        join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace
-        join pg_class c on c.oid = i.inhrelid join pg_namespace n on n.oid = c.relnamespace
-       where i.inhdetachpending and ${only}
-         -- A detach that waits between its two transactions holds no lock at all (14 to 18): its statement is all there is to see.
-         and not exists (select from pg_stat_activity a
-                          where a.datname = current_database() and a.state = 'active' and a.pid <> pg_backend_pid()
-                            and a.query ~* 'detach\\s+partition.+(concurrently|finalize)')`.execute(
-      session.db,
-    );
-    return {
-      found: rows.map(({ parent, partition }) => ({
-        severity: 'critical',
-        object: partition,
-        message: `${partition} is half detached from ${parent}: its rows are invisible there, and inserts into its range fail.`,
-        evidence: { parent },
-        fixes: [sqlFix('finalize', `alter table ${parent} detach partition ${partition} finalize`)],
-      })),
-    };
-  },
+  look: async (scene) => ({
+    found: (await readHalfDetached(scene)).filter(({ isRunning }) => !isRunning).map(judge),
+  }),
 };
+
+function judge({ parent, partition, hiddenPids }: HalfDetached): Found {
+  const half = `${partition} is half detached from ${parent}`;
+  if (hiddenPids.length > 0) {
+    const needs = 'pg_read_all_stats';
+    return {
+      severity: 'unknown',
+      object: partition,
+      message: `${half}; whether pid ${hiddenPids.join(', ')} is still at it cannot be told, for the role may not see the statements of others. It needs ${needs}.`,
+      evidence: { parent, pids: hiddenPids.map(String), needs },
+      fixes: [],
+    };
+  }
+  return {
+    severity: 'critical',
+    object: partition,
+    message: `${half}: its rows are invisible there, and inserts into its range fail.`,
+    evidence: { parent },
+    fixes: [sqlFix('finalize', `alter table ${parent} detach partition ${partition} finalize`)],
+  };
+}

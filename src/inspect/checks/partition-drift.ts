@@ -30,7 +30,8 @@ table shows every row to who reads it directly; a disabled trigger misses rows o
 What counts as drift is judged by the very code of sensordb partitions repair, which mends it: storage parameters, which a
 partitioned table cannot have, come from the newest partition, and one that an older partition has alone is left to it.
 Privileges on a partition on which none were ever granted or revoked are no drift, for who comes through the table needs none;
-the repair gives it those of the table all the same. Missing and invalid indexes are other checks'.
+the repair gives it those of the table all the same. Missing and invalid indexes are other checks', and so are the triggers of
+the aggregates (aggregates_trigger), which the repair mends, too.
 
 Only tables are looked at that the repair takes: those partitioned by range of one column of time. One finding a table and kind.`,
   thresholds: {},

@@ -1,34 +1,28 @@
 import { describeAge } from '../../aggregates/age.ts';
 import { readSource } from '../../aggregates/source.ts';
-import { readStatus } from '../../aggregates/status-read.ts';
+import { readStatusFacts } from '../../aggregates/status-read.ts';
 import { type StatusView, viewStatus } from '../../aggregates/status-view.ts';
 import { SensordbError } from '../../cli/errors.ts';
 import { EXIT } from '../../cli/exit-codes.ts';
-import type { Session } from '../../db/session.ts';
-import { reading } from '../../db/transaction.ts';
 import { formatInstantShort, type Instant, type Range } from '../../time/instant.ts';
+import type { Scene } from '../scene.ts';
 import { bar, type Figure, upright } from './figure.ts';
 import type { PicturedTable } from './pictures.ts';
 import { timeLabels, timeScale } from './time-scale.ts';
 
-/** How the aggregates of a table are; null: none are kept of it, or the role may not see. */
+/** Reads how the aggregates of a table are, in a transaction; null: none are kept of it. */
 export async function readLag(
-  session: Session,
+  { session, capabilities, now }: Scene,
   { qualified }: PicturedTable,
-  now: Date,
 ): Promise<StatusView | null> {
+  if (capabilities.ownTables === 'none') return null;
   try {
-    const source = await reading(session, () => readSource(session, qualified));
-    const facts = source.hasState ? await readStatus(session, source) : null;
-    if (facts === null) return null;
-    return viewStatus({ source, facts, coverage: null, now, maxLagSeconds: null });
+    const source = await readSource(session, qualified);
+    const facts = source.hasState ? await readStatusFacts(session, source) : null;
+    return facts === null ? null : viewStatus({ source, facts, coverage: null, now, maxLagSeconds: null });
   } catch (thrown) {
-    // It is no table of readings, or sensordb's own tables are hidden: there is nothing to draw.
-    const isExpected =
-      thrown instanceof SensordbError &&
-      (thrown.exitCode === EXIT.usage || thrown.exitCode === EXIT.failed) &&
-      thrown.facts.code !== 'connection_lost';
-    if (isExpected && !session.signal.aborted) return null;
+    // It is no table of readings: there is nothing to draw.
+    if (thrown instanceof SensordbError && thrown.exitCode === EXIT.usage) return null;
     throw thrown;
   }
 }

@@ -66,14 +66,17 @@ ${explanation === undefined ? null : html`<details><summary>What it means</summa
 `;
 }
 
-function pictures({ table, lag }: Pictured, { now }: Report): Markup {
+function pictures({ table, lag, missing }: Pictured, { now }: Report): Markup {
   const instant = fromDate(now);
-  const figures = [
-    drawTimeline(table, instant),
-    drawSizes(table),
-    ...(table.indexes.length === 0 ? [] : [drawIndexUse(table)]),
-    ...(table.hasBrin ? [drawBrinFit(table)] : []),
-    ...(lag === null ? [] : [drawLag(lag, table, instant)]),
-  ];
-  return html`<section><h2>${table.qualified}</h2>${figures.map(drawFigure)}</section>`;
+  const figures =
+    table === null
+      ? []
+      : [
+          drawTimeline(table, instant),
+          drawSizes(table),
+          ...(table.indexes.length === 0 ? [] : [drawIndexUse(table)]),
+          ...(table.hasBrin ? [drawBrinFit(table)] : []),
+          ...(lag === null ? [] : [drawLag(lag, table, instant)]),
+        ];
+  return html`<section><h2>${table?.qualified ?? 'Pictures'}</h2>${figures.map(drawFigure)}${missing.map((line) => html`<p>${line}</p>`)}</section>`;
 }

@@ -1,7 +1,5 @@
 import { sql } from 'kysely';
 import { parseBound } from '../../db/bounds.ts';
-import type { Session } from '../../db/session.ts';
-import { inTransaction } from '../../db/transaction.ts';
 import { compare } from '../../partitions/coverage.ts';
 import { groupBy } from '../../partitions/drift.ts';
 import type { Range } from '../../time/instant.ts';
@@ -47,8 +45,6 @@ export interface PicturedTable {
 /** More tables than that make a page that nobody reads: the largest are shown. */
 const MOST_TABLES = 8;
 
-const LOCK_TIMEOUT_MS = 50;
-
 interface LeafRow {
   readonly table: string;
   readonly key: string;
@@ -62,18 +58,14 @@ interface LeafRow {
 }
 
 /**
- * Reads what the pictures show, of the largest tables first: two queries, whatever the number of leaves, which leave out what
- * somebody has locked.
+ * Reads what the pictures show of the largest tables, the largest first, but for their indexes; in a transaction.
+ *
+ * One query, whatever the number of leaves, which leaves out what somebody has locked.
  */
-export async function readPictures(scene: Scene): Promise<readonly PicturedTable[]> {
-  const { session } = scene;
-  const options = { access: 'read only', lockTimeoutMs: LOCK_TIMEOUT_MS } as const;
-  const { leaves, indexes } = await inTransaction(session, options, async () => ({
-    leaves: await readLeaves(session, scene),
-    indexes: await readIndexes(session, scene),
-  }));
+export async function readTables(scene: Scene): Promise<readonly PicturedTable[]> {
+  const leaves = await readLeaves(scene);
   const tables = [...groupBy(leaves, ({ table }) => table)].map(([qualified, rows]) =>
-    toTable(qualified, rows, indexes),
+    toTable(qualified, rows),
   );
   return tables.toSorted((a, b) => sizeOf(b) - sizeOf(a)).slice(0, MOST_TABLES);
 }
@@ -81,11 +73,7 @@ export async function readPictures(scene: Scene): Promise<readonly PicturedTable
 const sizeOf = ({ leaves }: PicturedTable): number =>
   leaves.reduce((sum, { tableBytes, indexBytes }) => sum + (tableBytes ?? 0) + (indexBytes ?? 0), 0);
 
-function toTable(
-  qualified: string,
-  rows: readonly LeafRow[],
-  indexes: readonly (PicturedIndex & { readonly table: string })[],
-): PicturedTable {
+function toTable(qualified: string, rows: readonly LeafRow[]): PicturedTable {
   const leaves = rows.map(({ name, bound, ...facts }) => {
     const parsed = parseBound(bound, name);
     const { tableBytes, indexBytes, rows: count, correlation } = facts;
@@ -97,7 +85,7 @@ function toTable(
     key: rows[0]?.key ?? '',
     hasBrin: rows.some(({ hasBrin }) => hasBrin),
     leaves: leaves.toSorted((a, b) => compareRanges(a.range, b.range)),
-    indexes: indexes.filter(({ table }) => table === qualified),
+    indexes: [],
   };
 }
 
@@ -106,7 +94,7 @@ function compareRanges(a: Range | null, b: Range | null): number {
   return compare(a.lower, b.lower);
 }
 
-async function readLeaves(session: Session, scene: Scene): Promise<readonly LeafRow[]> {
+async function readLeaves(scene: Scene): Promise<readonly LeafRow[]> {
   const { rows } = await sql<LeafRow>`
     with recursive ${relationTree(scene)},
     parent as materialized (
@@ -141,11 +129,14 @@ async function readLeaves(session: Session, scene: Scene): Promise<readonly Leaf
       join sized s on s.parent = p.oid
       join pg_class c on c.oid = s.top
       join pg_namespace n on n.oid = c.relnamespace
-     group by p.oid, p.qualified, p.key, p.has_brin, c.oid, n.nspname`.execute(session.db);
+     group by p.oid, p.qualified, p.key, p.has_brin, c.oid, n.nspname`.execute(scene.session.db);
   return rows;
 }
 
-async function readIndexes(session: Session, scene: Scene) {
+/** Reads the indexes of all partitioned tables, in a transaction: one query, whatever the number of leaves. */
+export async function readIndexes(
+  scene: Scene,
+): Promise<readonly (PicturedIndex & { readonly table: string })[]> {
   const { rows } = await sql<PicturedIndex & { readonly table: string }>`
     with recursive ${relationTree(scene)},
     logical (top, oid) as (
@@ -170,6 +161,6 @@ async function readIndexes(session: Session, scene: Scene) {
         select case when e.is_leaf and not e.is_locked then pg_relation_size(l.oid) end as bytes
       ) b
      group by r.qualified, c.oid, c.relname, m.amname, t.indisunique
-     order by bytes desc nulls last, name`.execute(session.db);
+     order by bytes desc nulls last, name`.execute(scene.session.db);
   return rows;
 }

@@ -17,6 +17,8 @@ export interface Brin {
   readonly autosummarize: boolean;
   readonly rowsPerPage: number | null;
   readonly insertedSinceVacuum: number;
+  /** The statistics know of a VACUUM of its table. */
+  readonly isVacuumed: boolean;
   /** Its first column as SQL spells it; null: an expression. */
   readonly column: string | null;
   /** The operator class of that column keeps minimum and maximum. */
@@ -57,6 +59,7 @@ export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
            (coalesce(nullif(greatest(t.reltuples, 0) / nullif(t.relpages, 0), 0), pg_stat_get_live_tuples(t.oid) / nullif(s.pages, 0)::float8))::float8
              as "rowsPerPage",
            pg_stat_get_ins_since_vacuum(t.oid)::float8 as "insertedSinceVacuum",
+           coalesce(pg_stat_get_last_vacuum_time(t.oid), pg_stat_get_last_autovacuum_time(t.oid)) is not null as "isVacuumed",
            quote_ident(a.attname) as "column",
            oc.opcname ~ '_minmax_ops$' as "isMinmax",
            case when ia.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype) then 'time'
