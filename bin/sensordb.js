@@ -10,11 +10,10 @@ const [major, minor] = process.versions.node.split('.').map(Number);
 if (argv.some((word) => word.startsWith('--url'))) process.title = 'sensordb';
 
 async function start() {
-  // From Node 22 on: a tenth off every start. Not in Node's own default, a folder of the temporary one that others could plant.
-  const cache = process.env.XDG_CACHE_HOME || (process.env.HOME && `${process.env.HOME}/.cache`);
-  if (cache) require('node:module').enableCompileCache?.(`${cache}/sensordb/compile`);
+  const keep = require('./compile-cache.js')(argv);
   const { run } = require('../dist/main.js');
   process.exitCode = await run(argv, version, (code) => process.exit(code));
+  if (process.exitCode !== 2) keep();
   // Whatever a driver may have left open, a command that is done ends. The streams are flushed by then.
   setTimeout(() => process.exit(), 2000).unref();
 }
