@@ -90,6 +90,12 @@ export function reboundFix(
       ({ leaf, period }) => `${alter} attach partition ${leaf.qualified} ${boundText(period, table)}`,
     ),
     `insert into ${table.qualified} (${list}) overriding system value select ${list} from ${MOVED}`,
+    'get diagnostics sensordb_placed = row_count',
+    // A BEFORE trigger that returns null would lose the row without a word.
+    `if sensordb_placed <> (select count(*) from ${MOVED}) then raise exception 'A trigger kept rows from being moved.'; end if`,
   ];
-  return sqlFix('partition', `do ${quoteLiteral(`begin ${steps.join('; ')}; end`)}`);
+  return sqlFix(
+    'partition',
+    `do ${quoteLiteral(`declare sensordb_placed bigint; begin ${steps.join('; ')}; end`)}`,
+  );
 }

@@ -119,5 +119,15 @@ describe('partition_bounds', () => {
       await expect(shifted.sql.unsafe(findings[0]?.fix[0] ?? '')).rejects.toMatchObject({ code: '23514' });
       expect([await rows('"R"'), await rows('n11'), await rows('n12')]).toEqual(before);
     });
+
+    it('changes nothing where a trigger keeps a row from its place', async () => {
+      await shifted.sql.unsafe(`
+        create function swallow() returns trigger language plpgsql as 'begin return null; end';
+        create trigger swallow before insert on "R" for each row execute function swallow()`);
+      const before = await rows('"R"');
+      const { findings } = await inspectOnly(shifted, 'partition_bounds');
+      await expect(shifted.sql.unsafe(findings[0]?.fix[0] ?? '')).rejects.toMatchObject({ code: 'P0001' });
+      expect(await rows('"R"')).toEqual(before);
+    });
   });
 });
