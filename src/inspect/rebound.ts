@@ -49,17 +49,30 @@ function periodOf(range: Range, interval: Interval): Range | null {
   return isMost(range) && isMost(period) ? period : null;
 }
 
-/** Reads the columns that rows are moved by, for each table: all but generated ones. */
+/**
+ * Reads the columns that rows are moved by, all but generated ones, of each table whose rows can be moved unseen: the partition is detached
+ * meanwhile, so triggers see an INSERT without its DELETE, a publication replicates it so, and a foreign key that leads to the partition
+ * itself cascades.
+ */
 export async function readColumns(
   { session }: Scene,
   tables: readonly TimeTable[],
 ): Promise<ReadonlyMap<number, readonly string[]>> {
   if (tables.length === 0) return new Map();
   const { rows } = await sql<{ oid: number; columns: readonly string[] }>`
+    with watched as (
+      select t.tgrelid as oid from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+       where not t.tgisinternal and p.pronamespace is distinct from to_regnamespace('sensordb')
+      union all select ev_class from pg_rewrite
+      union all select confrelid from pg_constraint where contype = 'f'
+    )
     select a.attrelid as oid, jsonb_agg(a.attname order by a.attnum) as columns
       from pg_attribute a
      where a.attrelid = any (${`{${tables.map(({ oid }) => oid).join()}}`}::oid[])
        and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+       and not exists (select from pg_publication)
+       and not exists (select from watched w where w.oid = a.attrelid)
+       and not exists (select from watched w join pg_inherits i on i.inhrelid = w.oid where i.inhparent = a.attrelid)
      group by a.attrelid`.execute(session.db);
   return new Map(rows.map(({ oid, columns }) => [oid, columns]));
 }
@@ -96,6 +109,6 @@ export function reboundFix(
   ];
   return sqlFix(
     'partition',
-    `do ${quoteLiteral(`declare sensordb_placed bigint; begin ${steps.join('; ')}; end`)}`,
+    `do ${quoteLiteral(`#variable_conflict use_column declare sensordb_placed bigint; begin ${steps.join('; ')}; end`)}`,
   );
 }

@@ -121,13 +121,37 @@ describe('partition_bounds', () => {
     });
 
     it('changes nothing where a trigger keeps a row from its place', async () => {
+      const { findings } = await inspectOnly(shifted, 'partition_bounds');
       await shifted.sql.unsafe(`
         create function swallow() returns trigger language plpgsql as 'begin return null; end';
         create trigger swallow before insert on "R" for each row execute function swallow()`);
       const before = await rows('"R"');
-      const { findings } = await inspectOnly(shifted, 'partition_bounds');
       await expect(shifted.sql.unsafe(findings[0]?.fix[0] ?? '')).rejects.toMatchObject({ code: 'P0001' });
       expect(await rows('"R"')).toEqual(before);
+    });
+
+    it('moves rows with a column that PL/pgSQL has a variable of', async () => {
+      await shifted.sql`alter table "R" add found int`;
+      await applyFixes(shifted, (await inspectOnly(shifted, 'partition_bounds')).findings);
+      expect((await inspectOnly(shifted, 'partition_bounds')).findings).toEqual([]);
+    });
+
+    it.each([
+      [
+        'a trigger',
+        `create function seen() returns trigger language plpgsql as 'begin return new; end';
+         create trigger seen before insert on "R" for each row execute function seen()`,
+      ],
+      ['a rule', 'create rule seen as on insert to "R" do also select 1'],
+      [
+        'a foreign key that leads to a partition',
+        'create table child (id int, at timestamptz, foreign key (id, at) references n11 on delete cascade)',
+      ],
+      ['a publication', 'create publication seen for table "R"'],
+    ])('prints no statement where %s would see rows move', async (_, make) => {
+      await shifted.sql.unsafe(make);
+      const { findings } = await inspectOnly(shifted, 'partition_bounds');
+      expect(findings).toMatchObject([{ object: 'public."R"', fix: [] }]);
     });
   });
 });
