@@ -103,9 +103,10 @@ const ENVIRONMENT = [
  * back what it came to in all versions.
  */
 function commandLines(text: string): readonly string[] {
-  if (/[`\n\r]/.test(text)) {
+  // psql puts variables into commands, too: with a table called "a:USER" the command would change another one.
+  if (/[`\n\r]|:[\p{L}_'"{]/u.test(text)) {
     return [
-      '-- To be run by hand, since psql can hold no backquote and no line end in a command:',
+      '-- To be run by hand, since psql can hold no backquote, line end or colon before a word in a command:',
       `-- ${printable(text)}`,
     ];
   }

@@ -142,6 +142,13 @@ describe('a script of fixes', () => {
     expect(row?.indisvalid).toBe(true);
   });
 
+  it('leaves a command to its reader in which psql would put a variable', async () => {
+    const text = `sensordb partitions ensure --months 0 --table ${shellWord('"a:USER"')}`;
+    const script = scriptOf([finding('runway', 'public."a:USER"', [commandFix('partition', text)])]);
+    expect(script).toContain(`-- ${text}\n`);
+    expect(await psql(script)).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+
   it('stops where a command fails', async () => {
     const script = scriptOf([
       finding('runway', 'public.x', [
