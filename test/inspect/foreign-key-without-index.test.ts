@@ -103,6 +103,19 @@ describe(CHECK, () => {
     expect(findings[0]?.fix[1]).toBe('sensordb partitions repair --table public.r --only indexes');
   });
 
+  it('takes no BRIN index for one that leads to a row', async () => {
+    await make(`create table d (id int primary key);
+      insert into d select generate_series(1, 20);
+      create table t (id int, d_id int references d);
+      insert into t select n, 1 + n % 20 from generate_series(1, 12000) n;
+      create index on t using brin (d_id);
+      analyze t`);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toMatchObject([{ object: 'public.t' }]);
+    await applyFixes(database, findings);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
   it('finds one that a single partition lacks', async () => {
     await make(`${PARTITIONED}; create index on r_1 (a)`);
     const { findings } = await inspectOnly(database, CHECK);

@@ -63,6 +63,9 @@ out: a scan of them is no work.`,
         select l.key, l.oid, l.reltuples,
                exists (
                  select from pg_index x join wanted w on w.oid = l.key
+                   join pg_class xc on xc.oid = x.indexrelid
+                   -- BRIN reads most of a table whose rows are in another order, and neither it nor GIN leads to a single row.
+                   join pg_am am on am.oid = xc.relam and am.amname not in ('brin', 'gin')
                   where x.indrelid = l.oid and x.indisvalid and x.indpred is null and x.indnkeyatts >= cardinality(w.names)
                     and w.names = (select array_agg(a.attname order by a.attname)
                                      from unnest(x.indkey[0:cardinality(w.names) - 1]) n
