@@ -14,10 +14,11 @@ const path = require('node:path');
 function keepCompiled(argv) {
   const nothing = () => {};
   // Not in the temporary folder, where others could plant code.
-  const cache = process.env.XDG_CACHE_HOME || (process.env.HOME && `${process.env.HOME}/.cache`);
-  if (!cache) return nothing;
-  const folder = path.join(cache, 'sensordb', 'compile');
-  if (!isOwn(folder)) return nothing;
+  const { XDG_CACHE_HOME, HOME } = process.env;
+  const home = XDG_CACHE_HOME || HOME;
+  if (!home) return nothing;
+  const folder = path.join(XDG_CACHE_HOME || path.join(home, '.cache'), 'sensordb', 'compile');
+  if (!isOwn(home) || !make(folder) || !isOwn(folder)) return nothing;
   if (Module.enableCompileCache !== undefined) {
     Module.enableCompileCache(folder);
     return nothing;
@@ -27,12 +28,23 @@ function keepCompiled(argv) {
   return compileThrough(file);
 }
 
-/** Whether nobody else can write there: `sudo` can leave HOME at another user's, whose code root must not run. Makes the folder. */
+/**
+ * Whether nobody else can write there. `sudo` can leave HOME at another user's, whose code root must not run, and in whose home it must
+ * leave no folders of its own.
+ */
 function isOwn(folder) {
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { uid, mode } = fs.statSync(folder);
     return process.geteuid === undefined || (uid === process.geteuid() && (mode & 0o022) === 0);
+  } catch {
+    return false;
+  }
+}
+
+function make(folder) {
+  try {
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return true;
   } catch {
     return false;
   }

@@ -92,6 +92,17 @@ describe('nothing is kept', () => {
     }
   });
 
+  it('and no folder is made in a home that is another user’s, or that others can write', () => {
+    const foreign = [() => chmodSync(home.path, 0o777)];
+    if (process.geteuid?.() === 0) foreign.push(() => chownSync(home.path, 65534, 65534));
+    for (const make of foreign) {
+      chmodSync(home.path, 0o700);
+      make();
+      expect(sensordb('help', 'connection').status).toBe(0);
+      expect(readdirSync(home.path)).toEqual([]);
+    }
+  });
+
   it('where there is no home that can be written', () => {
     writeFileSync(join(home.path, '.cache'), '');
     expect(sensordb('help', 'connection')).toMatchObject({ status: 0, stderr: '' });
