@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type ColumnLayout, comparableTree } from './node-tree.ts';
 
 /** What two indexes are compared by, as INDEX_SHAPE reads it. */
@@ -27,6 +27,18 @@ export const INDEX_SHAPE = sql`
   case when x.indexprs is not null or x.indpred is not null then (
     select jsonb_object_agg(a.attnum, a.attname) from pg_attribute a
      where a.attrelid = x.indrelid and a.attnum > 0 and not a.attisdropped) end as layout`;
+
+/**
+ * Orders indexes `x` (pg_index) and `i` (pg_class) of one table that index the same: first the one that is to stay when the others
+ * go. That is the one on which more depends, then one that has been scanned, then the oldest. `scans` counts those of an index.
+ */
+export const keptFirst = (scans: RawBuilder<unknown> = sql`pg_stat_get_numscans(i.oid)`) => sql`
+  i.relispartition desc,
+  exists (select from pg_constraint f where f.conindid = i.oid and f.contype = 'f') desc,
+  x.indisreplident desc, x.indisprimary desc,
+  exists (select from pg_constraint k where k.conindid = i.oid and k.contype <> 'f') desc,
+  x.indisclustered desc,
+  ${scans} > 0 desc, i.oid`;
 
 /** Spells the shape of an index: two that index the same have the same, whatever the order of their tables' columns. */
 export function shapeOf({ outline, expressions, predicate, layout }: ShapeRow): string {

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { PartitionedTable } from '../db/catalog.ts';
 import type { Session } from '../db/session.ts';
-import { INDEX_SHAPE, type ShapeRow, shapeOf } from './index-shape.ts';
+import { INDEX_SHAPE, keptFirst, type ShapeRow, shapeOf } from './index-shape.ts';
 import { oidList } from './repair-read.ts';
 
 /** Where an index is. */
@@ -107,7 +107,10 @@ export async function readLacking(
 
 type LooseRow = Omit<LooseIndex, 'shape'> & ShapeRow;
 
-/** Reads the indexes of the table, and those of its partitions that are not attached to them, in a comparable shape. */
+/**
+ * Reads the indexes of the table, and those of its partitions that are not attached to them, in a comparable shape; of several alike
+ * the one first that is to stay.
+ */
 export async function readLooseIndexes(
   session: Session,
   table: PartitionedTable,
@@ -127,7 +130,7 @@ export async function readLooseIndexes(
       left join pg_constraint c on c.conindid = i.oid and c.conrelid = x.indrelid and c.contype in ('p', 'u')
      where x.indrelid = ${String(table.oid)}::oid and x.indislive
         or x.indrelid = any (${oidList(oids)}::oid[]) and not exists (select from attached a where a.oid = i.oid)
-     order by i.relname`.execute(session.db);
+     order by ${keptFirst()}`.execute(session.db);
   return rows.map(({ outline, expressions, predicate, layout, ...row }) => ({
     ...row,
     shape: shapeOf({ outline, expressions, predicate, layout }),

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { INDEX_SHAPE, type ShapeRow, shapeOf } from '../../partitions/index-shape.ts';
+import { INDEX_SHAPE, keptFirst, type ShapeRow, shapeOf } from '../../partitions/index-shape.ts';
 import { comparableItems, comparableTree } from '../../partitions/node-tree.ts';
 import type { Scene } from '../scene.ts';
 import { memberTree } from '../scope.ts';
@@ -17,6 +17,8 @@ export interface CompleteIndex {
   readonly isAttached: boolean;
   /** The one at the very top that it is attached to; itself, where it is attached to none. */
   readonly topIndex: string;
+  /** Among the indexes of its table: of two alike, the one with the lower number stays. */
+  readonly standing: number;
   /** With those of the indexes that are attached to it. */
   readonly scans: number;
   readonly method: string;
@@ -95,7 +97,8 @@ export async function readCompleteIndexes(scene: Scene): Promise<readonly Comple
     )
     select i.oid, format('%I.%I', n.nspname, i.relname) as index, s.oid as relation, format('%I.%I', tn.nspname, t.relname) as "table",
            format('%I.%I', rn.nspname, r.relname) as "rootTable", i.relkind = 'I' as "isPartitioned",
-           t.relispartition as "isOfPartition", i.relispartition as "isAttached", p.name as "topIndex", sc.scans, am.amname::text as method, x.indisvalid as "isValid",
+           t.relispartition as "isOfPartition", i.relispartition as "isAttached", p.name as "topIndex", sc.scans,
+           row_number() over (partition by s.oid order by ${keptFirst(sql`sc.scans`)})::int as standing, am.amname::text as method, x.indisvalid as "isValid",
            x.indisunique as "isUnique", x.indimmediate as "isImmediate", x.indisexclusion as "isExclusion",
            x.indisreplident as "isIdentity", x.indisclustered as "isClustered", k.contype::text as "constraint",
            k.conname::text as "constraintName",

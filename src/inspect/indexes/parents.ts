@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { groupBy } from '../../partitions/drift.ts';
-import { INDEX_SHAPE, type ShapeRow, shapeOf } from '../../partitions/index-shape.ts';
+import { INDEX_SHAPE, keptFirst, type ShapeRow, shapeOf } from '../../partitions/index-shape.ts';
 import type { Scene } from '../scene.ts';
 import { memberTree } from '../scope.ts';
 import { BUILDING, isManaged } from './repair.ts';
@@ -32,7 +32,7 @@ export interface ParentPlace {
   /** The index that is attached; null: none is. */
   readonly child: string | null;
   readonly childIsValid: boolean | null;
-  /** A valid index of it that is attached to none, and indexes the same. */
+  /** A valid index of it that is attached to none, and indexes the same; of several the one that is to stay. */
   readonly alike: string | null;
   /** The names of its indexes. */
   readonly taken: readonly string[];
@@ -103,7 +103,7 @@ export async function readInvalidParents(scene: Scene): Promise<readonly ParentP
       left join building b on b.oid = m.oid
       left join child h on h.index = d.oid and h.relation = m.oid
       left join lateral (
-        select jsonb_agg(to_jsonb(s) || jsonb_build_object('index', format('%I.%I', ln.nspname, i.relname)) order by i.relname)
+        select jsonb_agg(to_jsonb(s) || jsonb_build_object('index', format('%I.%I', ln.nspname, i.relname)) order by ${keptFirst()})
                  filter (where x.indisvalid and not i.relispartition) as loose,
                jsonb_agg(i.relname) as taken
           from pg_index x

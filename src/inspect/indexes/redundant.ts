@@ -17,7 +17,8 @@ export function findRedundant(indexes: readonly CompleteIndex[]): readonly Redun
       if (by === index || !covers(by, index)) return [];
       const isExact = covers(index, by);
       // A constraint says something even where an index is not needed: only one that says the same replaces it.
-      if (isExact ? !isKeptBefore(by, index) : index.constraint !== null || isPreferred(index, by)) return [];
+      if (isExact ? by.standing > index.standing : index.constraint !== null || isPreferred(index, by))
+        return [];
       return [{ index, by, isExact }];
     });
     const best = covering.toSorted(
@@ -50,20 +51,4 @@ function startsWith(keys: readonly string[], first: readonly string[]): boolean 
 /** Queries use the narrower one, and nothing but queries would use the other: that one is to go, if any. */
 function isPreferred(index: CompleteIndex, by: CompleteIndex): boolean {
   return index.scans > 0 && by.scans === 0 && !by.isUnique && !by.isIdentity && !by.isClustered;
-}
-
-/** Tells which of two that are alike stays: what more depends on, then what is used, then what was there first. */
-function isKeptBefore(a: CompleteIndex, b: CompleteIndex): boolean {
-  const rank = (one: CompleteIndex): number =>
-    [
-      one.isAttached,
-      one.isReferenced,
-      one.isIdentity,
-      one.constraint === 'p',
-      one.constraint !== null,
-      one.isClustered,
-      one.scans > 0,
-    ].reduce((sum, has) => sum * 2 + Number(has), 0);
-  const [first, second] = [rank(a), rank(b)];
-  return first === second ? a.oid < b.oid : first > second;
 }
