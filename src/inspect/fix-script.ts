@@ -3,7 +3,7 @@ import { quoteLiteral } from '../db/quote.ts';
 import { formatInstant, fromDate } from '../time/instant.ts';
 import type { Finding } from './check.ts';
 import type { Fix } from './fix.ts';
-import { fixesInOrder, type OrderedFix, type Report } from './report.ts';
+import { fixesInOrder, needsMending, type OrderedFix, type Report } from './report.ts';
 
 /** Prints the fixes of all findings as one psql script, in an order in which none stands in the way of another. */
 export function renderFixScript(report: Report): string {
@@ -32,8 +32,13 @@ export function renderFixScript(report: Report): string {
 }
 
 function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[]): string {
-  const mended = new Set(fixes.flatMap(({ findings: those }) => those));
-  const left = findings.filter((finding) => !mended.has(finding));
+  const inScript = new Set(fixes.map(({ fix }) => fix.text));
+  const left = findings.filter(
+    (finding) =>
+      finding.fixes.length === 0 ||
+      !needsMending(finding) ||
+      finding.fixes.some(({ text }) => !inScript.has(text)),
+  );
   const count = fixes.length === 1 ? '1 fix' : `${fixes.length} fixes`;
   const final = fixes.filter(({ fix }) => isIrreversible(fix)).length;
   const lines = [
@@ -44,7 +49,9 @@ function headOf({ database, now, findings }: Report, fixes: readonly OrderedFix[
     ...(final === 0
       ? []
       : [`${final} of them cannot be undone. To run ${final === 1 ? 'that' : 'those'}, too: ${CONSENTING}`]),
-    ...(left.length === 0 ? [] : ['Not mended by it:', ...left.map(described)]),
+    ...(left.length === 0
+      ? []
+      : ['Not mended by it, or not wholly; inspect again afterwards:', ...left.map(described)]),
   ];
   return lines.map((line) => `-- ${line}\n`).join('');
 }

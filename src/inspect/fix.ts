@@ -26,10 +26,24 @@ export interface Fix {
   readonly text: string;
   /** A script runs it only for who says so. */
   readonly isIrreversible?: true;
-  /** The index that it drops, as SQL spells it; of one that is attached to that of a parent, the topmost. */
-  readonly drops?: string;
+  /** The index that it drops. */
+  readonly drops?: DroppedIndex;
   /** The index that takes the place of what it drops, spelled alike: it has to stand afterwards. */
   readonly needs?: string;
+  /** The table, at the very top, that it gives indexes; of its partitions it may attach those that it finds there. */
+  readonly indexes?: string;
+  /** The table that it makes a partition, which gives it the indexes of the parent. */
+  readonly attaches?: string;
+}
+
+/** An index that a fix drops; names as SQL spells them. */
+export interface DroppedIndex {
+  /** Of one that is attached to that of a parent, the topmost. */
+  readonly index: string;
+  /** Its table, at the very top. */
+  readonly rootTable: string;
+  /** It belongs to a partition, and is attached to none. */
+  readonly isOfPartition: boolean;
 }
 
 /** A fix by SQL that psql runs as it stands, outside of a transaction. */
@@ -43,8 +57,16 @@ export function irreversibleFix(phase: FixPhase, text: string): Fix {
 }
 
 /** Drops an index; `needs` is the one that takes its place. */
-export function dropIndexFix(text: string, drops: string, needs?: string): Fix {
-  return { ...sqlFix('drop_index', text), drops, ...(needs === undefined ? {} : { needs }) };
+export function dropIndexFix(
+  text: string,
+  { index, rootTable, isOfPartition }: DroppedIndex,
+  needs?: string,
+): Fix {
+  return {
+    ...sqlFix('drop_index', text),
+    drops: { index, rootTable, isOfPartition },
+    ...(needs === undefined ? {} : { needs }),
+  };
 }
 
 /** A fix by a command of sensordb, spelled for a shell. */

@@ -79,9 +79,8 @@ function attachFixes({ table, qualified, range, detached }: Omit<Orphan, 'fixes'
   if (!isFree || !table.isManaged) return [];
   const bounds = `--from ${formatInstantShort(range.lower)} --until ${formatInstantShort(range.upper)}`;
   const words = [shellWord(qualified), ...(detached === null ? [bounds] : [])].join(' ');
-  return [
-    commandFix('partition', `sensordb partitions attach --table ${shellWord(table.qualified)} ${words}`),
-  ];
+  const text = `sensordb partitions attach --table ${shellWord(table.qualified)} ${words}`;
+  return [{ ...commandFix('partition', text), attaches: qualified }];
 }
 
 function schemasOf({ schema, leaves }: TimeTable): ReadonlySet<string> {

@@ -79,12 +79,12 @@ export interface OrderedFix {
 
 /**
  * Puts the fixes of all findings into a safe order, each once. Left out are those of what is unknown, which mend nothing but let the
- * role see more; of notes, which need no mending; and the drop of an index that takes the place of another that is dropped: of two
- * alike, the one that is kept has none of the scans that the other had, and would be dropped for want of them.
+ * role see more; of notes, which need no mending; and those that others of them overtake, which the next inspection prints if it is
+ * still needed.
  */
 export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[] {
   const byText = new Map<string, { readonly fix: Fix; readonly findings: Finding[] }>();
-  for (const finding of findings.filter(({ severity }) => severity !== 'unknown' && severity !== 'info')) {
+  for (const finding of findings.filter(needsMending)) {
     for (const fix of finding.fixes) {
       const same = byText.get(fix.text);
       if (same === undefined) byText.set(fix.text, { fix, findings: [finding] });
@@ -92,16 +92,42 @@ export function fixesInOrder(findings: readonly Finding[]): readonly OrderedFix[
     }
   }
   const phase = ({ fix }: OrderedFix): number => FIX_PHASES.indexOf(fix.phase);
-  return withoutNeeded([...byText.values()], findings).toSorted((a, b) => phase(a) - phase(b));
+  return withoutNeeded(withoutOvertaken([...byText.values()]), findings).toSorted(
+    (a, b) => phase(a) - phase(b),
+  );
 }
 
-/** One that is replaced in its turn may go: of a chain of indexes, each of which does for the one before, the last stays. */
+/** Tells whether a script of fixes is to mend a finding. */
+export function needsMending({ severity }: Finding): boolean {
+  return severity !== 'unknown' && severity !== 'info';
+}
+
+/**
+ * What becomes a partition is given the indexes of its parent, and whoever gives partitions indexes may attach one that stands
+ * there: it cannot be dropped any more.
+ */
+function withoutOvertaken(ordered: readonly OrderedFix[]): readonly OrderedFix[] {
+  const attached = new Set(ordered.map(({ fix }) => fix.attaches));
+  const indexed = new Set(ordered.map(({ fix }) => fix.indexes));
+  return ordered.filter(({ fix: { indexes, drops } }) => {
+    if (indexes !== undefined && attached.has(indexes)) return false;
+    if (drops === undefined) return true;
+    return !attached.has(drops.rootTable) && !(drops.isOfPartition && indexed.has(drops.rootTable));
+  });
+}
+
+/**
+ * Without the drop of an index that takes the place of another that is dropped: of two alike, the one that is kept has none of the
+ * scans that the other had, and would be dropped for want of them. One that is replaced in its turn may go: of a chain of indexes,
+ * each of which does for the one before, the last stays.
+ */
 function withoutNeeded(ordered: readonly OrderedFix[], findings: readonly Finding[]): readonly OrderedFix[] {
-  const dropped = new Set(ordered.map(({ fix }) => fix.drops));
+  const dropped = new Set(ordered.map(({ fix }) => fix.drops?.index));
   // Those of notes, too: what one calls needless another may call unused, and drop.
   const replaced = findings
     .flatMap(({ fixes }) => fixes)
-    .filter(({ drops, needs }) => needs !== undefined && dropped.has(drops));
-  const [gone, needed] = [replaced.map(({ drops }) => drops), replaced.map(({ needs }) => needs)];
-  return ordered.filter(({ fix: { drops } }) => gone.includes(drops) || !needed.includes(drops));
+    .filter(({ drops, needs }) => needs !== undefined && dropped.has(drops?.index));
+  const gone = new Set(replaced.map(({ drops }) => drops?.index));
+  const needed = new Set(replaced.map(({ needs }) => needs));
+  return ordered.filter(({ fix: { drops } }) => gone.has(drops?.index) || !needed.has(drops?.index));
 }

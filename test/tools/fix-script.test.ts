@@ -97,7 +97,7 @@ describe('a script of fixes', () => {
     expect(scriptOf(findings, 'metrics')).toMatchInlineSnapshot(`
       "-- sensordb inspect on metrics, 2026-03-10T12:00:00Z: 4 fixes.
       -- Read it, then: psql -f FILE. It stops at the first error; what was done by then stands.
-      -- Not mended by it:
+      -- Not mended by it, or not wholly; inspect again afterwards:
       --   warning: long_transactions on pid 1: pid 1 is not well.
       \\set ON_ERROR_STOP on
       \\set AUTOCOMMIT on
@@ -208,7 +208,9 @@ describe('a script of fixes', () => {
   it('of nothing runs nothing', async () => {
     const script = scriptOf([finding('long_transactions', 'pid\n1', [])]);
     expect(script.split('\n').every((line) => line === '' || line.startsWith('--'))).toBe(true);
-    expect(script).toContain('-- Not mended by it:\n--   warning: long_transactions on pid\\u000a1');
+    expect(script).toContain(
+      '-- Not mended by it, or not wholly; inspect again afterwards:\n--   warning: long_transactions on pid\\u000a1',
+    );
   });
 });
 
@@ -382,5 +384,47 @@ describe('inspect --fix-script, of indexes', () => {
     await scan('narrow', 'select from t where a = 1');
     await indexed.sql.unsafe('create index wide on t (a, b)');
     expect(await mended()).toEqual(['narrow']);
+  });
+
+  const TWINS = `create table d (a int primary key); insert into d select generate_series(1, 20);
+      create table r (id bigint, a int references d, at timestamptz not null)`;
+  const FILLED = `insert into r select n, 1 + n % 20, timestamptz '2026-01-02' + interval '2 days' * (n % 20) from generate_series(1, 20000) n;
+      analyze`;
+
+  it('drops neither of two alike on a partition whose table it gives such an index, and the younger the next time', async () => {
+    await indexed.sql.unsafe(`${TWINS} partition by hash (id);
+      create table r_1 partition of r for values with (modulus 2, remainder 0);
+      create table r_2 partition of r for values with (modulus 2, remainder 1);
+      create index z_older on r_1 (a); create index a_younger on r_1 (a); ${FILLED}`);
+    const checks = 'foreign_key_without_index,index_duplicate';
+    expect(await mended(checks)).toEqual(['a_younger', 'd_pkey', 'r_2_a_idx', 'r_a_idx', 'z_older']);
+    expect(await mended(checks)).toEqual(['d_pkey', 'r_2_a_idx', 'r_a_idx', 'z_older']);
+  });
+
+  it('leaves to repair which of two alike is attached, and drops the younger the next time', async () => {
+    await indexed.sql.unsafe(`${TWINS} partition by range (at);
+      create table r_2026_01 partition of r for values from ('2026-01-01') to ('2026-02-01');
+      create table r_2026_02 partition of r for values from ('2026-02-01') to ('2026-03-01');
+      create index z_older on r_2026_01 (a); create index a_younger on r_2026_01 (a);
+      create index of_table on only r (a); ${FILLED}`);
+    const checks = 'index_missing_on_leaf,index_duplicate';
+    expect(await mended(checks)).toEqual(['a_younger', 'd_pkey', 'of_table', 'r_2026_02_a_idx', 'z_older']);
+    expect(await mended(checks)).toEqual(['d_pkey', 'of_table', 'r_2026_02_a_idx', 'z_older']);
+  });
+
+  it('does nothing to the indexes of a table that it attaches', async () => {
+    await indexed.sql.unsafe(`${TWINS} partition by range (at);
+      create table r_2026_01 partition of r for values from ('2026-01-01') to ('2026-02-01');
+      create table r_2026_02 partition of r for values from ('2026-02-01') to ('2026-03-01');
+      ${FILLED};
+      create index z_older on r_2026_01 (id); create index a_younger on r_2026_01 (id);
+      alter table r detach partition r_2026_01;
+      create index of_table on r (id); create index of_key on r (a)`);
+    const checks = 'orphaned_leaf,foreign_key_without_index,index_duplicate';
+    const kept = ['d_pkey', 'of_key', 'of_table', 'r_2026_01_a_idx', 'r_2026_02_a_idx', 'r_2026_02_id_idx'];
+    expect(await mended(checks)).toEqual([...kept, 'a_younger', 'z_older'].sort());
+    expect(await indexed.sql`select from pg_inherits where inhparent = 'r'::regclass`).toHaveLength(2);
+    const then = await mended(checks);
+    expect(then.filter((name) => !kept.includes(name))).toHaveLength(1);
   });
 });

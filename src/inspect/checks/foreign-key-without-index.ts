@@ -95,12 +95,12 @@ out: a scan of them is no work.`,
             where x.indrelid = k.conrelid and r.kind = 'p' and not x.indisvalid and x.indpred is null
               and x.indnkeyatts >= cardinality(k.conkey) and x.indkey[0:cardinality(k.conkey) - 1] @> k.conkey)
        order by r.qualified, k.conname`.execute(scene.session.db);
-    const byHand = rows.filter(({ isPartitioned, isManaged }) => isPartitioned && !isManaged);
+    const partitioned = rows.filter((row) => row.isPartitioned);
     const trees = await buildTrees(
       scene,
-      byHand.map(({ root, names }) => ({ root, columns: names })),
+      partitioned.map(({ root, names }) => ({ root, columns: names })),
     );
-    return { found: rows.map((row) => toFound(row, trees[byHand.indexOf(row)] ?? fixesOf(row))) };
+    return { found: rows.map((row) => toFound(row, fixesOf(row, trees[partitioned.indexOf(row)] ?? []))) };
   },
 };
 
@@ -124,11 +124,11 @@ function toFound(row: Row, fixes: readonly Fix[]) {
   };
 }
 
-/** An index of a partitioned table is made on the table alone; repair builds it on each partition, CONCURRENTLY, and attaches it. */
-function fixesOf({ table, isPartitioned, columns }: Row): readonly Fix[] {
-  if (!isPartitioned) return [sqlFix('create_index', `create index concurrently on ${table} (${columns})`)];
-  return [
-    sqlFix('create_index', `create index on only ${table} (${columns})`),
-    { ...repairIndexes(table), phase: 'create_index' },
-  ];
+/** Of the tree only what it begins with, the index on the table alone, where repair builds and attaches the others. */
+function fixesOf({ table, isPartitioned, isManaged, columns }: Row, tree: readonly Fix[]): readonly Fix[] {
+  if (!isPartitioned) {
+    const text = `create index concurrently on ${table} (${columns})`;
+    return [{ ...sqlFix('create_index', text), indexes: table }];
+  }
+  return isManaged ? [...tree.slice(0, 1), { ...repairIndexes(table), phase: 'create_index' }] : tree;
 }

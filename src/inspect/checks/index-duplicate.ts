@@ -61,10 +61,11 @@ function describe(group: readonly Redundant[]): Found {
   };
 }
 
-function dropping({ index: { index, table, isPartitioned, constraintName }, by }: Redundant): Fix {
+function dropping({ index: dropped, by }: Redundant): Fix {
+  const { index, table, isPartitioned, constraintName } = dropped;
   const text =
     constraintName === null
       ? `drop index ${isPartitioned ? '' : 'concurrently '}${index}`
       : `alter table ${table} drop constraint ${quoteIdentifier(constraintName)}`;
-  return dropIndexFix(text, index, by.topIndex);
+  return dropIndexFix(text, dropped, by.topIndex);
 }

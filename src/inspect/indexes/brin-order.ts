@@ -17,8 +17,9 @@ export function reliesOnOrder(brin: Brin): boolean {
 }
 
 /** A B-tree serves until the rows are in order. */
-export function orderFixes({ table, column }: Brin): readonly Fix[] {
-  return [sqlFix('create_index', `create index concurrently on ${table} (${column})`)];
+export function orderFixes({ table, rootTable, column }: Brin): readonly Fix[] {
+  const text = `create index concurrently on ${table} (${column})`;
+  return [{ ...sqlFix('create_index', text), indexes: rootTable }];
 }
 
 /** What lacks statistics: those that the role may not see, and those that were never gathered. */

@@ -4,8 +4,8 @@ import { type Fix, sqlFix } from '../fix.ts';
 import type { ParentPlace } from './parents.ts';
 
 /** Attaches an index of a partition to that of its parent; said again, it makes that valid if all are. */
-export function attachFixes({ index }: ParentPlace, child: string): readonly Fix[] {
-  return [sqlFix('repair', `alter index ${index} attach partition ${child}`)];
+export function attachFixes({ index, rootTable }: ParentPlace, child: string): readonly Fix[] {
+  return [{ ...sqlFix('repair', `alter index ${index} attach partition ${child}`), indexes: rootTable }];
 }
 
 /**

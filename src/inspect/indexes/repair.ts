@@ -12,7 +12,8 @@ export function isManaged(oid: string): RawBuilder<unknown> {
 
 /** The command that builds and attaches what a table's partitions lack, CONCURRENTLY. */
 export function repairIndexes(rootTable: string): Fix {
-  return commandFix('repair', `sensordb partitions repair --table ${shellWord(rootTable)} --only indexes`);
+  const text = `sensordb partitions repair --table ${shellWord(rootTable)} --only indexes`;
+  return { ...commandFix('repair', text), indexes: rootTable };
 }
 
 /**

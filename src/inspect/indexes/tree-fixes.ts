@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { qualifiedName, quoteIdentifier } from '../../db/quote.ts';
 import { groupBy } from '../../partitions/drift.ts';
 import { nameIndexes } from '../../partitions/index-names.ts';
+import { keptFirst } from '../../partitions/index-shape.ts';
 import { type Fix, sqlFix } from '../fix.ts';
 import type { Scene } from '../scene.ts';
 import { relationTree } from '../scope.ts';
@@ -15,6 +16,8 @@ export interface Wanted {
 interface Node extends Wanted {
   readonly parent: number | null;
   readonly oid: number;
+  /** As SQL spells it. */
+  readonly rootTable: string;
   readonly schema: string;
   readonly name: string;
   /** pg_class.relkind. */
@@ -60,8 +63,8 @@ async function readNodes(scene: Scene, wanted: readonly Wanted[]): Promise<reado
        where c.relnamespace in (select t.relnamespace from relation r join wanted w on w.root = r.root join pg_class t on t.oid = r.oid)
        group by c.relnamespace
     )
-    select w.root, to_jsonb(w.columns) as columns, m.parent, r.oid, r.schema, r.name, r.kind,
-           min(f.name) filter (where f.is_alike and not f.is_attached) as alike,
+    select w.root, to_jsonb(w.columns) as columns, m.parent, r.oid, r.root_qualified as "rootTable", r.schema, r.name, r.kind,
+           (array_agg(f.name order by f.standing) filter (where f.is_alike and not f.is_attached))[1] as alike,
            case when row_number() over (partition by r.schema) = 1 then d.taken else '[]' end as taken
       from wanted w
       join relation r on r.root = w.root
@@ -70,6 +73,7 @@ async function readNodes(scene: Scene, wanted: readonly Wanted[]): Promise<reado
       join named d on d.relnamespace = t.relnamespace
       left join lateral (
         select format('%I.%I', n.nspname, i.relname) as name, i.relispartition as is_attached,
+               row_number() over (order by ${keptFirst()}) as standing,
                x.indnatts = w.count and not x.indisunique and i.relam = (select am.oid from pg_am am where am.amname = 'btree')
                  and w.columns = (
                    select array_agg(a.attname::text order by k.at)
@@ -80,7 +84,7 @@ async function readNodes(scene: Scene, wanted: readonly Wanted[]): Promise<reado
           join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace
          where x.indrelid = r.oid and x.indisvalid and x.indpred is null and x.indexprs is null and x.indnkeyatts = w.count
       ) f on true
-     group by w.root, w.columns, m.parent, r.oid, r.schema, r.name, r.kind, r.level, d.taken
+     group by w.root, w.columns, m.parent, r.oid, r.root_qualified, r.schema, r.name, r.kind, r.level, d.taken
      order by w.root, w.columns, r.level, r.schema, r.name`.execute(scene.session.db);
   return rows;
 }
@@ -96,15 +100,21 @@ function fixesOf(nodes: readonly Node[], taken: ReadonlyMap<string, Set<string>>
     return [
       ...(made === undefined ? [] : [creating(node, made)]),
       ...below.flatMap((child) => build(child, index)),
-      ...(above === null ? [] : [sqlFix('create_index', `alter index ${above} attach partition ${index}`)]),
+      ...(above === null ? [] : [indexing(node, `alter index ${above} attach partition ${index}`)]),
     ];
   };
   return (children.get(null) ?? []).flatMap((root) => build(root, null));
 }
 
-function creating({ schema, name, columns, kind }: Node, index: string): Fix {
-  const [how, only] = kind === 'p' ? ['', 'only '] : ['concurrently ', ''];
+function indexing({ rootTable }: Node, text: string): Fix {
+  return { ...sqlFix('create_index', text), indexes: rootTable };
+}
+
+function creating(node: Node, index: string): Fix {
+  const { schema, name, columns, kind } = node;
+  // Said again, the first does no harm: what is attached afterwards makes the index valid, whoever made it.
+  const [how, only] = kind === 'p' ? ['if not exists ', 'only '] : ['concurrently ', ''];
   const list = columns.map(quoteIdentifier).join(', ');
   const on = `${only}${qualifiedName(schema, name)}`;
-  return sqlFix('create_index', `create index ${how}${quoteIdentifier(index)} on ${on} (${list})`);
+  return indexing(node, `create index ${how}${quoteIdentifier(index)} on ${on} (${list})`);
 }

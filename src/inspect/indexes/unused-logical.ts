@@ -23,7 +23,7 @@ export interface LogicalRow {
 }
 
 /** One logical index: of a table, of a partitioned one, or the same on several partitions. */
-export interface Logical extends Omit<LogicalRow, 'index' | 'shape' | 'counts' | 'rootTable'> {
+export interface Logical extends Omit<LogicalRow, 'index' | 'shape' | 'counts'> {
   readonly object: string;
   /** The indexes to drop. */
   readonly indexes: readonly string[];

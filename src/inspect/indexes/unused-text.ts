@@ -6,7 +6,8 @@ import type { Logical } from './unused-logical.ts';
 
 /** Reports an index that nobody scans. */
 export function describeUnused(one: Logical, warningBytes: number): Found {
-  const { object, indexes, table, isPartitioned, isOfPartition, leaves, bytes, since, lastScan } = one;
+  const { object, indexes, table, rootTable, isPartitioned, isOfPartition } = one;
+  const { leaves, bytes, since, lastScan } = one;
   const what = indexes.length === 1 ? object : `The index ${indexes[0]}, and its like on other partitions,`;
   const where = isPartitioned || indexes.length > 1 ? ` on any of ${partitions(leaves)}` : '';
   const when =
@@ -28,7 +29,11 @@ export function describeUnused(one: Logical, warningBytes: number): Found {
     },
     // The index of a partitioned table cannot be dropped CONCURRENTLY (14 to 18).
     fixes: indexes.map((index) =>
-      dropIndexFix(`drop index ${isPartitioned ? '' : 'concurrently '}${index}`, index),
+      dropIndexFix(`drop index ${isPartitioned ? '' : 'concurrently '}${index}`, {
+        index,
+        rootTable,
+        isOfPartition,
+      }),
     ),
   };
 }
