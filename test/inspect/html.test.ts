@@ -43,6 +43,17 @@ describe('the page of a report', () => {
     expect(text).toContain('to be counted: 2026-03-01 to 2026-04-01');
   });
 
+  it('calls the order of rows poor only where they fill more than a page', async () => {
+    const small = 'sensors_sensorreading_2026_07';
+    await database.sql.unsafe(`insert into sensors_sensorreading (device_id, timestamp, value)
+      select 1, timestamptz '2026-07-01+00' + (n * 7 % 20) * interval '1 hour', 1 from generate_series(1, 20) n; analyze ${small}`);
+    const [row] =
+      await database.sql`select abs(correlation) < 0.5 as is_poor from pg_stats where tablename = ${small} and attname = 'timestamp'`;
+    expect(row?.is_poor).toBe(true);
+    expect(await page(database)).toMatch(new RegExp(`class="none"[^>]*><title>${small}: `));
+    await database.sql.unsafe(`truncate ${small}; analyze ${small}`);
+  });
+
   it('shows each finding with what mends it', async () => {
     const { stdout } = await runCli(['inspect', '--json'], { url: database.url, now: THEN });
     const { findings } = JSON.parse(stdout).data;

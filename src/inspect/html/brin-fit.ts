@@ -7,6 +7,8 @@ const HEIGHT = 26;
 /** Below it a BRIN index finds much of the table for each instant; between it and 1 is a grey zone. */
 const GOOD = 0.95;
 const POOR = 0.5;
+/** One page: whatever the order of its rows, an index can only say to read it. */
+const LEAST_BYTES = 8192;
 
 /** Draws how well a BRIN index can work on each partition: by how far its rows lie in the order of their times. */
 export function drawBrinFit({ key, leaves }: PicturedTable): Figure {
@@ -31,15 +33,15 @@ export function drawBrinFit({ key, leaves }: PicturedTable): Figure {
       { className: 'good', text: `correlation ${GOOD} and more` },
       { className: 'fair', text: `${POOR} to ${GOOD}` },
       { className: 'poor', text: `below ${POOR}` },
-      { className: 'none', text: 'no statistics' },
+      { className: 'none', text: 'no statistics, or one page at most' },
     ],
     columns: ['partition', 'correlation'],
     rows: leaves.map((leaf) => [leaf.name, describe(leaf)]),
   };
 }
 
-function fitOf({ correlation }: PicturedLeaf): 'good' | 'fair' | 'poor' | 'none' {
-  if (correlation === null) return 'none';
+function fitOf({ correlation, tableBytes }: PicturedLeaf): 'good' | 'fair' | 'poor' | 'none' {
+  if (correlation === null || (tableBytes !== null && tableBytes <= LEAST_BYTES)) return 'none';
   const strength = Math.abs(correlation);
   if (strength >= GOOD) return 'good';
   return strength >= POOR ? 'fair' : 'poor';
