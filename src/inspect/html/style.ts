@@ -48,6 +48,7 @@ line.now { stroke: var(--ink); stroke-width: 2; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin-top: 6px; }
 th, td { text-align: left; padding: 2px 14px 2px 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 .checks { columns: 3 220px; margin: 0; padding-left: 18px; color: var(--dim); font-size: 14px; }
+.checks li { break-inside: avoid; }
 @media print { body { max-width: none; padding: 0; font-size: 12px; background: #fff; } button { display: none; } pre { padding-right: 12px; } .scroll { max-height: none; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 @media print and (prefers-color-scheme: dark) { body { background: var(--paper); } }
