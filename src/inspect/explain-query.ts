@@ -4,6 +4,7 @@ import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { splitStatements } from '../db/statements.ts';
 import type { PlanNode } from './plan-tree.ts';
 import type { Query } from './seen-queries.ts';
+import { PREPARED, preparable } from './statement-text.ts';
 
 /** The plan of a query, or why there is none. */
 type Explained = { readonly tree: PlanNode } | { readonly problem: string };
@@ -11,10 +12,10 @@ type Explained = { readonly tree: PlanNode } | { readonly problem: string };
 /** Plans a query for values that are not known yet, and lets the plan begin with nulls in their place; `left` gives milliseconds. */
 export async function explainQuery(
   session: Session,
-  { text }: Query,
+  { text, from }: Query,
   left: () => number,
 ): Promise<Explained> {
-  const statement = onlyStatement(text);
+  const statement = onlyStatement(from === 'config' ? text : preparable(text));
   if (statement === null) return { problem: 'It is not one statement of SQL.' };
   await session.run('savepoint planning');
   try {
@@ -33,8 +34,6 @@ export async function explainQuery(
     await session.runAlways('rollback to savepoint planning').catch(() => {});
   }
 }
-
-const PREPARED = 'sensordb_inspect';
 
 /** Zero would be no limit at all. */
 function timeout(milliseconds: number): string {

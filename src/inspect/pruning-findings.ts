@@ -7,7 +7,8 @@ import type { Query } from './seen-queries.ts';
 
 const LONGEST = 200;
 
-function shorten(text: string): string {
+/** Prints a query in one line, which ends early. */
+export function shorten(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line;
 }

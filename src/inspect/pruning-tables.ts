@@ -9,6 +9,8 @@ export interface PartitionedTable {
   readonly qualified: string;
   readonly schema: string;
   readonly name: string;
+  /** Its own, and those of the views that read it. */
+  readonly names: readonly string[];
   readonly leaves: number;
   /** Leaves and their indexes: what a query that prunes nothing locks. */
   readonly relations: number;
@@ -30,20 +32,33 @@ export async function readPartitionedTables(
              (count(*) + (select count(*) from pg_index x join relation i on i.oid = x.indrelid where i.root = r.root))::int as relations,
              bool_or(r.is_locked) as locked
         from relation r group by r.root
+    ),
+    reading (root, oid) as (
+      select r.oid, r.oid from relation r where r.level = 0 and r.kind = 'p'
+      union
+      select d.root, w.ev_class
+        from reading d
+        join pg_depend p on p.refclassid = 'pg_class'::regclass and p.refobjid = d.oid and p.classid = 'pg_rewrite'::regclass
+        join pg_rewrite w on w.oid = p.objid and w.rulename = '_RETURN'
+    ),
+    named as materialized (
+      select d.root, jsonb_agg(distinct v.relname) as names from reading d join pg_class v on v.oid = d.oid group by d.root
     )
-    select r.qualified, r.schema, r.name, c.leaves, c.relations, c.locked as "isLocked",
+    select r.qualified, r.schema, r.name, n.names, c.leaves, c.relations, c.locked as "isLocked",
            case when c.relations * 2 > ${locks}::int then '[]'::jsonb
                 else (select jsonb_agg(jsonb_build_array(m.schema, m.name)) from relation m where m.root = r.oid and m.is_leaf) end as members
-      from relation r join counted c on c.root = r.oid
+      from relation r join counted c on c.root = r.oid join named n on n.root = r.oid
      where r.level = 0 and r.kind = 'p' and c.leaves > ${scene.threshold('leaves')}::int
      order by r.qualified`.execute(scene.session.db);
   return rows;
 }
 
-/** Tells whether a query has the name of a table in it that is not a part of a longer one. */
-export function mentions({ text }: Query, { name }: PartitionedTable): boolean {
-  const literally = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`(?<![\\w$])${literally}(?![\\w$])`, 'u').test(text);
+/** Tells whether a query has the name of a table, or of a view of it, in it that is not a part of a longer one. */
+export function mentions({ text }: Query, { names }: PartitionedTable): boolean {
+  return names.some((name) => {
+    const literally = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return new RegExp(`(?<![\\w$])${literally}(?![\\w$])`, 'iu').test(text);
+  });
 }
 
 /** How many partitions of a table are among those that a plan reads. */

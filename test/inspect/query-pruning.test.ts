@@ -120,6 +120,79 @@ describe(CHECK, () => {
     await database.sql.unsafe('drop extension pg_stat_statements');
   });
 
+  describe('of what pg_stat_statements prints', () => {
+    const GOOD = `select count(*) from app."Readings" where timestamp > '2026-11-01'`;
+    beforeAll(async () => {
+      await database.sql.unsafe(`create extension pg_stat_statements schema public;
+        create view app.seen as select * from app."Readings"; create view app."Seen twice" as select * from app.seen;
+        create table app.side (id bigint)`);
+    });
+    afterAll(async () => {
+      await database.sql.unsafe(
+        'drop table app.side; drop view app."Seen twice", app.seen; drop extension pg_stat_statements',
+      );
+    });
+
+    const run = async (...statements: readonly string[]) => {
+      const client = database.connect();
+      await client.unsafe('select public.pg_stat_statements_reset()');
+      await client.unsafe('set search_path to app; set pg_stat_statements.track_utility to on');
+      for (const statement of [...statements, GOOD]) await client.unsafe(statement);
+      await client.end();
+    };
+
+    it.each([
+      ['through a view', ['select count(*) from seen where value > 5']],
+      ['through a view of a view, in capitals', ['SELECT COUNT(*) FROM APP."Seen twice" WHERE VALUE > 5']],
+      ['in parentheses', [`(select id from "Readings" where timestamp::date = '2026-03-01')`]],
+      ['for an INSERT', ['insert into side select id from "Readings" where value > 5']],
+      ['by TABLE', ['table "Readings"']],
+      [
+        'by a cursor',
+        ['begin', 'declare c no scroll cursor for select id from "Readings"', 'fetch 10 from c', 'commit'],
+      ],
+      ['prepared', ['prepare p (float8) as select id from "Readings" where value > $1', 'execute p (5)']],
+      ['with an interval', [`select from "Readings" where timestamp + interval '1 hour' > now()`]],
+      [
+        'with an interval and its unit',
+        [`select from "Readings" where timestamp + interval '1' hour > now()`],
+      ],
+      [
+        'by buckets',
+        [
+          `select date_trunc('day', timestamp), avg(value) from "Readings" where id <> 7 group by date_trunc('day', timestamp)`,
+        ],
+      ],
+      [
+        'by buckets of two kinds, in a subquery',
+        [
+          `select * from (select date_bin(interval '15 minutes', timestamp, '2001-01-01'), id % 10 as "rest", avg(value) from "Readings"
+            where id <> 7 group by 2, date_bin(interval '15 minutes', timestamp, '2001-01-01'), id % 10 having count(*) > 3 order by 1) s where "rest" > 1`,
+        ],
+      ],
+    ])('finds one that reads all %s', async (_what, statements) => {
+      await run(...statements);
+      expect((await inspectOnly(database, CHECK)).findings).toMatchObject([
+        { severity: 'warning', object: 'app."Readings"', evidence: { partitionsRead: 12 } },
+      ]);
+    });
+
+    it('wants the text of one that cannot be planned as it is printed', async () => {
+      await run(`select from "Readings" where timestamp >= '2026-11-01' and value > float8 '5'`);
+      expect(await inspectOnly(database, CHECK)).toMatchObject({
+        exitCode: 0,
+        findings: [],
+        passed: [],
+        notYet: [{ check: CHECK, needs: expect.stringContaining('value > float8 $2') }],
+      });
+    });
+
+    it('passes what writes rows of its own, and others that prune', async () => {
+      await run(`insert into "Readings" values (1, '2026-03-01', 5)`);
+      expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    });
+  });
+
   it('is unknown to a role that may not read the table', async () => {
     const role = await createRole(database);
     await database.sql.unsafe(`grant usage on schema app to ${role.name}`);

@@ -5,6 +5,7 @@ import { scannedRelations } from '../plan-tree.ts';
 import {
   hiddenStatements,
   lockedOut,
+  shorten,
   switchedOff,
   tooLarge,
   tooLate,
@@ -32,9 +33,10 @@ each of them and each of its indexes. timestamp::date = …, date_trunc('day', t
 timestamp < … prune, as literals when the query is planned, as parameters or now() when it begins to run.
 
 Proved by EXPLAIN, which plans and runs no query: of the queries in the config file (inspect.queries) and, where pg_stat_statements is
-installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing. Statements
-that cannot be prepared as pg_stat_statements prints them (interval $1) are left out. For a table of which no query is known only the setting
-enable_partition_pruning is looked at, and the check stands in notYet.
+installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing.
+Views of the table count as the table; functions are not looked into, nor is what utility commands such as COPY and CREATE TABLE AS read.
+For a table of which no query is known only the setting enable_partition_pruning is looked at, and the check stands in notYet; so it does
+when one of pg_stat_statements cannot be planned as that prints it, without its literals.
 
 A query for the first rows in the order of the partition key (ORDER BY timestamp DESC LIMIT 1) opens one partition after the other until
 it has them: that is no fault, though all of them stand in its plan. It reads many when it has to look for rows of something rare.
@@ -105,8 +107,8 @@ async function lookAt(scene: Scene, tables: readonly PartitionedTable[], locks: 
     ...notReached(scene, planned),
   ];
   const bare = tables.filter((table) => !table.isLocked && !large.includes(table) && !isSeen(table, planned));
-  if (bare.length === 0) return { found };
-  return { found, ripeAt: null, needs: needsOf(scene, bare) };
+  const needs = [...(bare.length === 0 ? [] : [needsOf(scene, bare)]), ...textsOf(planned)];
+  return needs.length === 0 ? { found } : { found, ripeAt: null, needs: needs.join('; ') };
 }
 
 /** What would take too many locks: a finding a table for pg_stat_statements, one each for the queries of the config file. */
@@ -133,7 +135,6 @@ function judge(
   tables: readonly PartitionedTable[],
   { query, outcome }: PlannedQuery,
 ): readonly Found[] {
-  // Statements that cannot be prepared as they are printed are nobody's fault.
   if (outcome.kind === 'problem') {
     return query.from === 'config' ? [unplanned(scene, query, outcome.problem)] : [];
   }
@@ -169,6 +170,22 @@ function isSeen(table: PartitionedTable, planned: readonly PlannedQuery[]): bool
     if (mentions(query, table)) return true;
     return outcome.kind === 'plan' && countOf(table, scannedRelations(outcome.tree)) > 0;
   });
+}
+
+/** What of pg_stat_statements could not be planned was not looked at: it has lost what its literals were. */
+function textsOf(planned: readonly PlannedQuery[]): readonly string[] {
+  const lost = planned.filter(
+    ({ query, outcome }) => query.from === 'pg_stat_statements' && outcome.kind === 'problem',
+  );
+  const [first] = lost;
+  if (first === undefined) return [];
+  const which =
+    lost.length === 1
+      ? 'a query that cannot'
+      : `${lost.length} queries, the first of them below, that cannot`;
+  return [
+    `in the config file (inspect.queries) ${which} be planned as pg_stat_statements prints it: ${shorten(first.query.text)}`,
+  ];
 }
 
 function needsOf({ capabilities }: Scene, bare: readonly PartitionedTable[]): string {

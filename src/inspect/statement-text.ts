@@ -1,0 +1,68 @@
+/** What a query that is looked at is prepared as. */
+export const PREPARED = 'sensordb_inspect';
+
+const CURSOR = /^\s*declare\s[^;]*?\scursor\s[^;]*?\bfor\s+/i;
+const PREPARE = /^\s*prepare\s+(?:"[^"]*"|\w+)\s*(?:\([^)]*\)\s*)?as\s+/i;
+
+/** Types whose literals are written with the type before them; of an interval the unit may follow. */
+const TYPED =
+  /(?<![\w."$])(interval|date|timestamptz|timestamp(?:\s+with(?:out)?\s+time\s+zone)?|timetz|time(?:\s+with(?:out)?\s+time\s+zone)?)\s+(\$\d+)(?:\s+(?:year|month|day|hour|minute|second)s?\b(?:\s+to\s+(?:month|hour|minute|second)\b)?)?/gi;
+
+/**
+ * Makes of a statement as pg_stat_statements prints it (14 to 18) one that can be prepared: the query of a cursor or of PREPARE,
+ * `interval $1`, once a literal, as a cast, and what is selected as it is grouped by.
+ */
+export function preparable(text: string): string {
+  const query = asGrouped(text.replace(CURSOR, '').replace(PREPARE, ''));
+  return renumbered(query.replaceAll(TYPED, '($2::$1)'));
+}
+
+const LITERAL = /'(?:[^']|'')*'|(?<![\w$.])\d+(?:\.\d+)?/g;
+
+/** An expression of GROUP BY that is one of SELECT, too, keeps its literals in print, while those of SELECT become parameters. */
+function asGrouped(text: string): string {
+  const items = [...text.matchAll(/\bgroup\s+by\b/gi)].flatMap(({ index, 0: found }) =>
+    listFrom(text, index + found.length),
+  );
+  return items.reduce((whole, item) => {
+    const parts = item.split(LITERAL);
+    // A number alone is a place in the list of SELECT.
+    if (parts.length === 1 || /^\d+$/.test(item)) return whole;
+    const pattern = parts.map((part) => escaped(part).replaceAll(/\s+/g, '\\s+')).join('\\$\\d+');
+    return whole.replaceAll(new RegExp(pattern, 'g'), () => item);
+  }, text);
+}
+
+const AFTER_LIST = /^(?:having|window|union|except|intersect|order|limit|offset|fetch|for)\b/i;
+
+/** Takes apart the list that begins there, at its commas that stand in no parentheses and no literal. */
+function listFrom(text: string, start: number): readonly string[] {
+  const items: string[] = [];
+  let depth = 0;
+  let from = start;
+  for (const { index, 0: token } of text.slice(start).matchAll(/'(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|[(),;]/g)) {
+    const at = start + index;
+    if (token === '(') depth += 1;
+    if (token === ')') depth -= 1;
+    const isOver = depth < 0 || (depth === 0 && (token === ';' || AFTER_LIST.test(token)));
+    if (isOver || (depth === 0 && token === ',')) {
+      items.push(text.slice(from, at).trim());
+      from = at + token.length;
+    }
+    if (isOver) return items;
+  }
+  return [...items, text.slice(from).trim()];
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** PREPARE wants parameters without gaps between their numbers. */
+function renumbered(text: string): string {
+  const order = new Map<string, number>();
+  return text.replaceAll(/\$(\d+)/g, (_all, number: string) => {
+    if (!order.has(number)) order.set(number, order.size + 1);
+    return `$${order.get(number)}`;
+  });
+}
