@@ -77,9 +77,11 @@ export async function readColumns(
   return new Map(rows.map(({ oid, columns }) => [oid, columns]));
 }
 
-const MOVED = 'pg_temp.sensordb_moved';
-
-/** Makes the one statement that gives them their bounds, and puts the rows that they lose where those belong: all of it, or nothing. */
+/**
+ * Makes the one statement that gives them their bounds, and puts the rows that they lose where those belong: all of it, or nothing.
+ *
+ * Nothing keeps the rows in between, as a temporary table would, which takes a right of its own (TEMPORARY on the database).
+ */
 export function reboundFix(
   table: TimeTable,
   key: string,
@@ -94,21 +96,16 @@ export function reboundFix(
   };
   const steps = [
     ...rebounds.map(({ leaf }) => `${alter} detach partition ${leaf.qualified}`),
-    `create temp table ${MOVED} on commit drop as select ${list} from ${table.qualified} limit 0`,
-    ...rebounds.map(
-      ({ leaf, period }) =>
-        `with moved as (delete from ${leaf.qualified} where ${outside(period)} returning ${list}) insert into ${MOVED} select ${list} from moved`,
-    ),
-    ...rebounds.map(
-      ({ leaf, period }) => `${alter} attach partition ${leaf.qualified} ${boundText(period, table)}`,
-    ),
-    `insert into ${table.qualified} (${list}) overriding system value select ${list} from ${MOVED}`,
-    'get diagnostics sensordb_placed = row_count',
-    // A BEFORE trigger that returns null would lose the row without a word.
-    `if sensordb_placed <> (select count(*) from ${MOVED}) then raise exception 'A trigger kept rows from being moved.'; end if`,
+    // From the last that was chosen: what one loses lies in no period that was free before its own was.
+    ...rebounds.toReversed().flatMap(({ leaf, period }) => [
+      `with moved as (delete from ${leaf.qualified} where ${outside(period)} returning ${list}), placed as (insert into ${table.qualified} (${list}) overriding system value select ${list} from moved returning 1) select (select count(*) from moved) <> (select count(*) from placed) into sensordb_lost`,
+      // A BEFORE trigger that returns null would lose the row without a word.
+      `if sensordb_lost then raise exception 'A trigger kept rows from being moved.'; end if`,
+      `${alter} attach partition ${leaf.qualified} ${boundText(period, table)}`,
+    ]),
   ];
   return sqlFix(
     'partition',
-    `do ${quoteLiteral(`#variable_conflict use_column declare sensordb_placed bigint; begin ${steps.join('; ')}; end`)}`,
+    `do ${quoteLiteral(`#variable_conflict use_column declare sensordb_lost boolean; begin ${steps.join('; ')}; end`)}`,
   );
 }

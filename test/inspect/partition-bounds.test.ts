@@ -112,6 +112,24 @@ describe('partition_bounds', () => {
       expect((await inspect(shifted, ['indexes', '--skip', 'index_unused'])).findings).toEqual([]);
     });
 
+    it('needs no right but that of the owner, and works with rows whose foreign key is checked at the end', async () => {
+      const owner = await createRole(shifted);
+      await shifted.sql.unsafe(`
+        create table device (id int primary key);
+        insert into device select distinct id from "R";
+        alter table "R" add foreign key (id) references device deferrable initially deferred;
+        revoke temporary on database ${shifted.name} from public;
+        ${['"R"', '"Half"', 'n11', 'n12', 'r_2025_07_01', 'r_2025_08_01', 'r_2025_09_01', 'device'].map((one) => `alter table ${one} owner to ${owner.name};`).join('')}`);
+      const { findings } = await inspectOnly({ url: owner.url }, 'partition_bounds');
+      const before = await rows('"R"');
+      const session = shifted.connect();
+      await session.unsafe(`set role ${owner.name}`);
+      await session.unsafe(findings[0]?.fix[0] ?? '');
+      expect((await inspectOnly(shifted, 'partition_bounds')).findings).toEqual([]);
+      expect([await rows('"R"'), await rows('n12')]).toMatchObject([before, { n: 744 }]);
+      await dropRoles(shifted.sql, [owner]);
+    });
+
     it('changes nothing where a row has no place to go to', async () => {
       await shifted.sql`insert into "R" ("at") values ('2026-01-01 02:00Z')`;
       const before = [await rows('"R"'), await rows('n11'), await rows('n12')];
