@@ -4,7 +4,7 @@ import { usualSaneRange } from '../partitions/drain-plan.ts';
 import { insaneKinds } from '../partitions/drain-read.ts';
 import { MOST_DEFAULT_ROWS } from '../partitions/list-read.ts';
 import { fromDate, type Instant, parseInstant } from '../time/instant.ts';
-import { intervalOfLeaves } from './ensure-fix.ts';
+import { intervalOfCommands } from './ensure-fix.ts';
 import type { Scene } from './scene.ts';
 import { memberTree } from './scope.ts';
 import type { TimeDefault, TimeTable } from './time-table.ts';
@@ -26,6 +26,14 @@ export interface DefaultContent {
   /** Of the others, if the key is a column; else null. */
   readonly earliest: Instant | null;
   readonly latest: Instant | null;
+  /** Of the others, too. */
+  readonly periods: readonly PeriodRows[];
+}
+
+/** Rows of one period that a leaf would be made for. */
+export interface PeriodRows {
+  readonly start: Instant;
+  readonly rows: number;
 }
 
 /** Why a DEFAULT cannot be read. */
@@ -59,6 +67,8 @@ interface ContentRow {
   readonly insane: string;
   readonly earliest: string | null;
   readonly latest: string | null;
+  /** How many rows by the beginning of their period; a JSON object. */
+  readonly periods: string | null;
 }
 
 /** One query for so many tables: of a thousand it would take longer to plan than to run. */
@@ -74,28 +84,40 @@ export async function readContents(
     const some = all.slice(from, from + MOST_TABLES).map((one) => contentQuery(one, fromDate(now)));
     rows.push(...(await session.run<ContentRow>(some.join('\nunion all\n'))).rows);
   }
-  return rows.map(({ oid, rows: counted, insane, earliest, latest }) => ({
+  return rows.map(({ oid, rows: counted, insane, earliest, latest, periods }) => ({
     oid: Number(oid),
     rows: Number(counted),
     isMore: Number(counted) >= MOST_DEFAULT_ROWS,
     insane: Number(insane),
     earliest: earliest === null ? null : parseInstant(earliest),
     latest: latest === null ? null : parseInstant(latest),
+    periods: Object.entries(JSON.parse(periods ?? '{}') as Record<string, number>).flatMap(([text, rows]) => {
+      const start = parseInstant(text);
+      return start === null ? [] : [{ start, rows }];
+    }),
   }));
 }
 
 function contentQuery({ table, byDefault }: WithDefault, now: Instant): string {
   const limited = (what: string): string =>
     `(select ${what} from ${byDefault.qualified} d limit ${MOST_DEFAULT_ROWS}) r`;
-  const oid = `'${byDefault.oid}' as oid, count(*)::text as rows`;
   const { key, keyType } = table;
   if (key === null) {
-    return `select ${oid}, '0' as insane, null as earliest, null as latest from ${limited('')}`;
+    return `select '${byDefault.oid}' as oid, count(*)::text as rows, '0' as insane, null as earliest, null as latest, null as periods
+              from ${limited('')}`;
   }
-  const sane = usualSaneRange(intervalOfLeaves(table) ?? 'day', now);
-  const insane = `(${Object.values(insaneKinds({ key, keyType }, sane)).join(' or ')})`;
-  return `select ${oid}, (count(*) filter (where r.insane))::text as insane,
-                 (min(r.key) filter (where not r.insane))::text as earliest,
-                 (max(r.key) filter (where not r.insane))::text as latest
-            from ${limited(`d.${quoteIdentifier(key)} as key, ${insane} as insane`)}`;
+  const interval = intervalOfCommands(table);
+  const kinds = Object.values(insaneKinds({ key, keyType }, usualSaneRange(interval, now)));
+  // In UTC: that is the session's TimeZone here, and date_trunc of a timestamptz goes by it.
+  return `select '${byDefault.oid}' as oid, coalesce(sum(p.rows), 0)::text as rows,
+                 coalesce(sum(p.rows) filter (where p.start is null), 0)::text as insane,
+                 (min(p.earliest) filter (where p.start is not null))::text as earliest,
+                 (max(p.latest) filter (where p.start is not null))::text as latest,
+                 (jsonb_object_agg(p.start, p.rows) filter (where p.start is not null))::text as periods
+            from (select r.start, count(*) as rows, min(r.key) as earliest, max(r.key) as latest
+                    from ${limited(
+                      `d.${quoteIdentifier(key)} as key,
+                       case when not (${kinds.join(' or ')}) then date_trunc('${interval}', d.${quoteIdentifier(key)})::text end as start`,
+                    )}
+                   group by r.start) p`;
 }

@@ -23,6 +23,11 @@ export function intervalOfLeaves({ name, leaves }: TimeTable): Interval | null {
   }
 }
 
+/** Tells the interval of the leaves that commands make for a table, named to them or not. */
+export function intervalOfCommands(table: TimeTable): Interval {
+  return intervalOfLeaves(table) ?? namedInterval(table) ?? 'month';
+}
+
 /** Chooses the interval to be named to a command, which cannot tell that of leaves which are no calendar periods; null: it can. */
 function namedInterval(table: TimeTable): Interval | null {
   if (intervalOfLeaves(table) !== null) return null;
@@ -46,18 +51,31 @@ export function tableWords(table: TimeTable): string {
 
 /** Makes the command that gives a table leaves from the present on; none for a table that no command takes. */
 export function ensureAhead(table: TimeTable): readonly Fix[] {
-  const interval = intervalOfLeaves(table) ?? namedInterval(table) ?? 'month';
-  return ensure(table, AHEAD[interval]);
+  return ensure(table, AHEAD[intervalOfCommands(table)]);
 }
 
 /** Makes the command that fills a range of a table with leaves; none where it would take thousands. */
 export function ensureRange(tables: TimeTables, { table, range }: Lack): readonly Fix[] {
   const like = likeness(tables, table);
-  const interval = intervalOfLeaves(like) ?? namedInterval(like) ?? 'month';
+  const interval = intervalOfCommands(like);
   if (!isNameable(range) || addPeriods(range.lower, interval, MOST_LEAVES) < range.upper) return [];
   const { lower, upper } = range;
   const named = like === table ? '' : `--interval ${interval} `;
   return ensure(table, `${named}--from ${formatInstantShort(lower)} --until ${formatInstantShort(upper)}`);
+}
+
+/** Makes the one command that fills all holes of a table; one for each where that would take thousands of leaves, or not `atOnce`. */
+export function ensureHoles(
+  tables: TimeTables,
+  table: TimeTable,
+  holes: readonly Range[],
+  { atOnce }: { readonly atOnce: boolean } = { atOnce: true },
+): readonly Fix[] {
+  const [first, last] = [holes[0], holes.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const whole = { table, range: { lower: first.lower, upper: last.upper } };
+  const fixes = atOnce ? ensureRange(tables, whole) : [];
+  return fixes.length > 0 ? fixes : holes.flatMap((range) => ensureRange(tables, { table, range }));
 }
 
 /** Gives the table itself, or, where it has no leaves to go by, the newest like it: one that is a partition of the same. */

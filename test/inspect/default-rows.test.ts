@@ -36,7 +36,9 @@ describe('default_rows', () => {
     expect(await look()).toMatchObject({ findings: [], passed: ['default_rows'] });
   });
 
-  it('finds rows that belong into partitions; the drain makes those', async () => {
+  const gaps = async () => (await inspectOnly(database, 'partition_gaps', { now })).findings;
+
+  it('finds rows that belong into partitions; the drain makes those, and no hole is left', async () => {
     await database.sql`insert into r values (2, '2026-07-03 01:00Z'), (3, '2025-12-31Z')`;
     const { findings, exitCode } = await look();
     expect(exitCode).toBe(3);
@@ -46,11 +48,15 @@ describe('default_rows', () => {
         object: 'public.r',
         message: 'public.r_default holds 2 rows, of 2025-12-31 to 2026-07-03T01:00:00Z.',
         evidence: { rows: 2, isExact: true, rowsForNoPartition: 0 },
-        fix: ['sensordb partitions drain --table public.r'],
+        fix: [
+          'sensordb partitions drain --table public.r',
+          'sensordb partitions ensure --table public.r --from 2026-05-01 --until 2026-07-01 --drain',
+        ],
       },
     ]);
     await applyFixes(database, findings, { now });
     expect((await look()).findings).toEqual([]);
+    expect(await gaps()).toEqual([]);
     expect(await database.sql`select count(*)::int4 as n from r`).toEqual([{ n: 3 }]);
   });
 
@@ -70,6 +76,27 @@ describe('default_rows', () => {
     await applyFixes(database, findings, { now });
     expect((await look()).findings).toEqual([]);
     expect(await database.sql`select count(*)::int4 as n from r_quarantine`).toEqual([{ n: 4 }]);
+  });
+
+  it('has no leaves made for rows that lie more than a year from all others', async () => {
+    await database.sql`
+      insert into r values (9, '2031-07-09Z'), (10, '2031-07-10Z'), (11, '2009-05-31Z'), (12, '2026-11-02Z'), (13, '2027-10-31Z')`;
+    const { findings } = await look();
+    expect(findings).toMatchObject([
+      {
+        message:
+          'public.r_default holds 5 rows, of 2009-05-31 to 2031-07-10. 3 of them lie beyond more than a year without any, as those of a wrong clock do.',
+        evidence: { rowsForNoPartition: 0, rowsFarAway: 3 },
+        fix: [
+          'sensordb partitions drain --table public.r --not-before 2009-06-01 --not-after 2031-07-01 --quarantine public.r_quarantine',
+          'sensordb partitions ensure --table public.r --from 2026-09-01 --until 2027-10-01 --drain',
+        ],
+      },
+    ]);
+    await applyFixes(database, findings, { now });
+    expect((await look()).findings).toEqual([]);
+    expect(await gaps()).toEqual([]);
+    expect(await database.sql`select count(*)::int4 as n from r_quarantine where id > 8`).toEqual([{ n: 3 }]);
   });
 
   it('does not say that DEFAULT is empty to a role that may not look, or not at all rows', async () => {
@@ -105,7 +132,7 @@ describe('default_rows', () => {
   });
 
   it('counts no further than 100,000 rows', async () => {
-    await database.sql`insert into r select n, '2026-09-01Z' from generate_series(1, 100500) n`;
+    await database.sql`insert into r select n, '2027-11-01Z' from generate_series(1, 100500) n`;
     const { findings } = await look();
     expect(findings).toMatchObject([
       { object: 'public.r', evidence: { rows: 100_001, isExact: false, rowsForNoPartition: 0 } },
@@ -135,6 +162,9 @@ describe('default_rows of other tables', () => {
       create table computed (at timestamptz) partition by range ((at at time zone 'UTC'));
       create table computed_default partition of computed default;
       insert into computed values (now());
+      create table fresh (at timestamptz not null) partition by range (at);
+      create table fresh_default partition of fresh default;
+      insert into fresh values ('2026-03-10Z'), ('2025-12-10Z');
       create table m (at timestamptz not null) partition by range (at);
       create table m_03 partition of m for values from ('2026-03-01Z') to ('2026-04-01Z') partition by range (at);
       create table m_03_default partition of m_03 default;
@@ -147,11 +177,14 @@ describe('default_rows of other tables', () => {
     expect(findings.map(({ object, severity, fix }) => ({ object, severity, fixes: fix.length }))).toEqual([
       { object: 'public."O""dd"', severity: 'warning', fixes: 0 },
       { object: 'public.computed', severity: 'warning', fixes: 0 },
+      { object: 'public.fresh', severity: 'warning', fixes: 2 },
       { object: 'public.m_03', severity: 'warning', fixes: 1 },
       { object: 'public.far', severity: 'unknown', fixes: 0 },
     ]);
     await applyFixes(database, findings, { now });
-    const words = ['--only', 'default_rows', '--table', 'm'];
-    expect((await inspect(database, words, { now })).findings).toEqual([]);
+    for (const table of ['m', 'fresh']) {
+      const words = ['--only', 'default_rows,partition_gaps', '--table', table];
+      expect((await inspect(database, words, { now })).findings).toEqual([]);
+    }
   });
 });

@@ -1,7 +1,8 @@
 import { qualifiedName } from '../../db/quote.ts';
 import { fitName } from '../../partitions/names.ts';
-import { formatInstant, formatInstantShort } from '../../time/instant.ts';
+import { formatInstant, formatInstantShort, fromDate } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
+import { type Reach, reachOf } from '../default-reach.ts';
 import {
   type DefaultContent,
   type DefaultHindrance,
@@ -9,9 +10,10 @@ import {
   readHindrances,
   type WithDefault,
 } from '../default-rows.ts';
-import { tableWords } from '../ensure-fix.ts';
+import { ensureHoles, tableWords } from '../ensure-fix.ts';
 import { commandFix, type Fix, shellWord } from '../fix.ts';
 import type { Scene } from '../scene.ts';
+import type { TimeTables } from '../time-coverage.ts';
 import { readTimeTables } from '../time-tables.ts';
 
 /** Finds rows in DEFAULT partitions of tables partitioned by time. */
@@ -24,11 +26,14 @@ keep the partition that they belong into from being made: ATTACH refuses it, and
 
 The rows are counted up to 100,001, which needs SELECT on DEFAULT. Rows before the year 2000 or more than ten years ahead, infinite
 times, and no time at all are told apart, for no partition should exist for them: they come from clocks that were never set, and
-the drain moves them into an ordinary table of their own. DEFAULT partitions of lists are left alone: rows are at home there.`,
+the drain moves them into an ordinary table of their own. So it does, as it is printed here, with rows that lie beyond more than a year
+in which there is no partition and no other row: leaves for them would leave a hole there. Shorter holes are filled with partitions.
+DEFAULT partitions of lists are left alone: rows are at home there.`,
   thresholds: {},
   opens: true,
   look: async (scene) => {
-    const all = (await readTimeTables(scene)).flatMap((table): readonly WithDefault[] =>
+    const tables = await readTimeTables(scene);
+    const all = tables.flatMap((table): readonly WithDefault[] =>
       table.default === null ? [] : [{ table, byDefault: table.default }],
     );
     if (all.length === 0) return { found: [] };
@@ -43,15 +48,16 @@ the drain moves them into an ordinary table of their own. DEFAULT partitions of 
         const why = hindrances.get(one.byDefault.oid);
         if (why !== undefined) return unseen(scene, one, why) ?? [];
         const content = byOid.get(one.byDefault.oid);
-        return content === undefined || content.rows === 0 ? [] : judge(one, content);
+        return content === undefined || content.rows === 0 ? [] : judge(scene, tables, one, content);
       }),
     };
   },
 };
 
-function judge(one: WithDefault, content: DefaultContent): Found {
+function judge(scene: Scene, tables: TimeTables, one: WithDefault, content: DefaultContent): Found {
   const { table, byDefault } = one;
   const { rows, isMore, insane, earliest, latest } = content;
+  const reach = reachOf(table, content.periods, fromDate(scene.now));
   const count = `${isMore ? 'more than ' : ''}${isMore ? rows - 1 : rows} ${rows === 1 ? 'row' : 'rows'}`;
   const span =
     earliest === null || latest === null
@@ -59,28 +65,46 @@ function judge(one: WithDefault, content: DefaultContent): Found {
       : `, of ${formatInstantShort(earliest)} to ${formatInstantShort(latest)}`;
   const stray =
     insane === 0 ? '' : ` No partition should exist for ${insane === rows ? 'any' : insane} of them.`;
+  const far =
+    reach.farRows === 0
+      ? ''
+      : ` ${reach.farRows} of them ${reach.farRows === 1 ? 'lies' : 'lie'} beyond more than a year without any, as those of a wrong clock do.`;
   return {
     severity: 'warning',
     object: table.qualified,
-    message: `${byDefault.qualified} holds ${count}${span}.${stray}`,
+    message: `${byDefault.qualified} holds ${count}${span}.${stray}${far}`,
     evidence: {
       default: byDefault.qualified,
       rows,
       isExact: !isMore,
       rowsForNoPartition: insane,
+      rowsFarAway: reach.farRows,
       earliest: earliest === null ? null : formatInstant(earliest),
       latest: latest === null ? null : formatInstant(latest),
     },
-    fixes: fixesOf(one, content),
+    fixes: fixesOf(tables, one, content, reach),
   };
 }
 
-function fixesOf({ table, byDefault }: WithDefault, { insane, isMore }: DefaultContent): readonly Fix[] {
+function fixesOf(
+  tables: TimeTables,
+  { table, byDefault }: WithDefault,
+  { insane, isMore }: DefaultContent,
+  { notBefore, notAfter, farRows, holes }: Reach,
+): readonly Fix[] {
   // The drain takes a plain DEFAULT alone.
   if (!table.isManaged || byDefault.relkind !== 'r') return [];
   const aside = qualifiedName(table.schema, fitName(table.name, '_quarantine'));
-  const quarantine = insane > 0 || isMore ? ` --quarantine ${shellWord(aside)}` : '';
-  return [commandFix('partition', `sensordb partitions drain ${tableWords(table)}${quarantine}`)];
+  const words = [
+    tableWords(table),
+    ...(notBefore === null ? [] : [`--not-before ${formatInstantShort(notBefore)}`]),
+    ...(notAfter === null ? [] : [`--not-after ${formatInstantShort(notAfter)}`]),
+    ...(insane + farRows > 0 || isMore ? [`--quarantine ${shellWord(aside)}`] : []),
+  ];
+  return [
+    commandFix('partition', `sensordb partitions drain ${words.join(' ')}`),
+    ...holes.flatMap((some) => ensureHoles(tables, table, some)),
+  ];
 }
 
 function unseen(scene: Scene, { table, byDefault }: WithDefault, why: DefaultHindrance): Found | null {

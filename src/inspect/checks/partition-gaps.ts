@@ -2,7 +2,7 @@ import { holesIn, overlaps } from '../../partitions/coverage.ts';
 import { groupBy } from '../../partitions/drift.ts';
 import { formatInstantShort, fromDate, type Range } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
-import { ensureRange } from '../ensure-fix.ts';
+import { ensureHoles } from '../ensure-fix.ts';
 import type { Fix } from '../fix.ts';
 import { type Orphan, readOrphans } from '../orphans.ts';
 import type { Scene } from '../scene.ts';
@@ -76,28 +76,11 @@ function fixesOf(
         ...back.filter((orphan) => orphan.table === lacking).flatMap(({ range }) => range ?? []),
         ...lacking.leaves.filter(({ state }) => state === 'detach_pending').map(({ range }) => range),
       ];
-      return fill(
-        tables,
-        lacking,
-        some.flatMap(({ range }) => holesIn(range, taken)),
-        taken.length === 0,
-      );
+      const free = some.flatMap(({ range }) => holesIn(range, taken));
+      // Unless something between them is not to be touched.
+      return ensureHoles(tables, lacking, free, { atOnce: taken.length === 0 });
     }),
   ];
-}
-
-/** One command fills all holes of a table, unless something between them is not to be touched. */
-function fill(
-  tables: TimeTables,
-  table: TimeTable,
-  holes: readonly Range[],
-  atOnce: boolean,
-): readonly Fix[] {
-  const [first, last] = [holes[0], holes.at(-1)];
-  if (first === undefined || last === undefined) return [];
-  const whole = { table, range: { lower: first.lower, upper: last.upper } };
-  const fixes = atOnce ? ensureRange(tables, whole) : [];
-  return fixes.length > 0 ? fixes : holes.flatMap((range) => ensureRange(tables, { table, range }));
 }
 
 function spell({ lower, upper }: Range): string {
