@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCli } from '../support/cli.ts';
 import { createFolder } from '../support/folder.ts';
-import { applyFixes, inspect, inspectOnly } from '../support/inspect.ts';
+import { applyFixes, inspect, inspectOnly, type ShownFinding } from '../support/inspect.ts';
 import { createRole } from '../support/roles.ts';
-import { createDatabase, type RunningServer, startServer, type TestDatabase } from '../support/server.ts';
+import {
+  connectTo,
+  createDatabase,
+  type RunningServer,
+  startServer,
+  type TestDatabase,
+} from '../support/server.ts';
 
 /** Far below what has PostgreSQL begin an autovacuum that no setting forbids, and none comes between. */
 const config = (more = '') => `inspect: { thresholds: { wraparound: { warning_ratio: 0.1${more} } } }`;
@@ -81,10 +88,34 @@ describe('wraparound', () => {
       ['critical', 'public."R mat"'],
       ['critical', 'public.r'],
       ['critical', 'sensordb.own'],
+      // One for each other database.
+      ['warning', 'pg_catalog.pg_database'],
+      ['warning', 'pg_catalog.pg_database'],
       ['warning', 'pg_catalog.pg_database'],
     ]);
     await applyFixes(database, findings);
     expect(await look()).toMatchObject([OTHERS]);
+  });
+
+  it('is new to a baseline in one more database, and not in one where it got older', async () => {
+    const run = async (words: readonly string[] = []) => {
+      const all = ['inspect', '--only', 'wraparound', '--json', ...words];
+      return (await runCli(all, { url: database.url, cwd: folder.path })).json();
+    };
+    folder.write('sensordb.yaml', config(', critical_age: 100000'));
+    const other = connectTo(server.url);
+    await other.unsafe('vacuum (freeze)');
+    const first = await run();
+    folder.write('first.json', JSON.stringify(first));
+    await other.end();
+    const isOther = ({ object }: ShownFinding) => object === 'pg_catalog.pg_database';
+    expect(first.data.findings.filter(isOther)).toMatchObject([{ key: 'template0' }, { key: 'template1' }]);
+    await database.sql.unsafe(burn(130_000));
+    const { findings, baseline } = (await run(['--baseline', 'first.json'])).data;
+    expect(findings.filter(isOther)).toMatchObject([{ severity: 'warning', key: 'postgres' }]);
+    expect(baseline.known.filter(isOther)).toMatchObject([{ key: 'template0' }, { key: 'template1' }]);
+    folder.write('sensordb.yaml', '');
+    await database.sql.unsafe('vacuum (freeze)');
   });
 
   it('finds the temporary tables of a session that lives on, and a database that was not brought up to date', async () => {

@@ -77,9 +77,13 @@ async function judgeDatabases(scene: Scene, tables: readonly OldTables[]): Promi
   const explained = Math.max(0, ...tables.map((one) => GRAVITIES.indexOf(gravityOf(scene, one))));
   const ours = databases.filter((one) => one.isOurs && GRAVITIES.indexOf(gravityOf(scene, one)) > explained);
   const others = databases.filter(({ isOurs }) => !isOurs);
+  const critical = others.filter((one) => gravityOf(scene, one) === 'critical');
+  const old = others.filter((one) => !critical.includes(one));
   return [
     ...ours.map((one) => unexplained(one, gravityOf(scene, one))),
-    ...(others.length === 0 ? [] : [noted(scene, others)]),
+    // Each by itself, so that one more is new to a baseline: all databases stop taking writes when one has to.
+    ...critical.map((one): Found => ({ ...noted([one]), severity: 'warning', key: one.name })),
+    ...(old.length === 0 ? [] : [noted(old)]),
   ];
 }
 
@@ -94,13 +98,12 @@ function unexplained({ name, isOurs: _, ...age }: DatabaseAge, gravity: Gravity)
   };
 }
 
-function noted(scene: Scene, databases: readonly DatabaseAge[]): Found {
+function noted(databases: readonly DatabaseAge[]): Found {
   const [oldest] = databases as [DatabaseAge];
   const names = databases.map(({ name }) => name);
   const more = names.length > 1 ? `, and ${names.length - 1} more are old, too` : '';
   return {
-    // All databases stop taking writes when one has to.
-    severity: databases.some((one) => gravityOf(scene, one) === 'critical') ? 'warning' : 'info',
+    severity: 'info',
     object: 'pg_catalog.pg_database',
     message: `The oldest rows of database ${oldest.name} are ${times(oldest)} as old as autovacuum lets them become${more}: inspect it, for it stops this one, too.`,
     evidence: { databases: names.slice(0, MOST_NAMED), databaseCount: names.length, ...figures(oldest) },
