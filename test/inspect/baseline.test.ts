@@ -215,6 +215,23 @@ describe('inspect --baseline, of several faults on one table', () => {
     ]);
   });
 
+  it('tells lost requests of autosummarize from autosummarize that was off', async () => {
+    folder.write('sensordb.yaml', 'inspect: { thresholds: { brin_unsummarized: { bytes: 100000 } } }');
+    await database.sql.unsafe(`create extension pageinspect; create table t (n int) with (autovacuum_enabled = off);
+      create index t_n on t using brin (n) with (pages_per_range = 4); insert into t select generate_series(1, 40000)`);
+    await database.sql.unsafe('analyze t');
+    const first = await run('brin_unsummarized');
+    expect(messages(first)).toEqual([expect.stringContaining('autosummarize is off')]);
+    folder.write('first.json', JSON.stringify(first));
+    await database.sql.unsafe('insert into t select generate_series(1, 10000)');
+    expect(messages(await run('brin_unsummarized', ['--baseline', 'first.json']))).toEqual([]);
+    await database.sql.unsafe(
+      "alter index t_n set (autosummarize = on); select brin_summarize_range('t_n', 150)",
+    );
+    const { data } = await run('brin_unsummarized', ['--baseline', 'first.json']);
+    expect([data.findings, data.baseline.resolved]).toMatchObject([[{ key: 'lost' }], [{ key: 'off' }]]);
+  });
+
   it('reports anew what has become critical', async () => {
     await database.sql.unsafe("create table t (id serial); select setval('t_id_seq', 1700000000)");
     folder.write('first.json', JSON.stringify(await run('sequence_exhaustion')));

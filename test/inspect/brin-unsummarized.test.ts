@@ -55,7 +55,7 @@ describe(CHECK, () => {
         check: CHECK,
         severity: 'warning',
         object: 'public."by Time"',
-        evidence: expect.objectContaining({ method, partitions: 2, withoutAutosummarize: 2 }),
+        evidence: expect.objectContaining({ method, partitions: 2, cause: 'off' }),
       }),
     ]);
     const role = await createRole(database);
@@ -176,6 +176,55 @@ describe(CHECK, () => {
     // The autovacuum of the test server may have done it meanwhile.
     expect(exitCode).toBe(0);
     expect(findings.map(({ severity }) => severity)).toEqual(findings.length === 0 ? [] : ['info']);
+  });
+
+  describe('with autosummarize', () => {
+    const on = `alter index r_1_timestamp_idx set (autosummarize = on); alter index "R 2_timestamp_idx" set (autosummarize = on)`;
+    /** No request was ever made for what was inserted before it was set. */
+    const load = async (rows: number, pagesPerRange: number) => {
+      await database.sql.unsafe(`${READINGS}; create extension pageinspect;
+        create index on r using brin ("timestamp") with (pages_per_range = ${pagesPerRange})`);
+      await insert(rows);
+      await database.sql.unsafe(on);
+    };
+    const lost = {
+      severity: 'warning',
+      object: 'public.r_timestamp_idx',
+      message: expect.stringContaining('its requests were lost'),
+      evidence: { cause: 'lost', partitions: 1 },
+      fix: ["select brin_summarize_new_values('public.r_1_timestamp_idx'::regclass)"],
+    };
+    const due = { severity: 'info', object: 'public.r_timestamp_idx', evidence: { cause: 'due' } };
+
+    it('takes what was full at an old ANALYZE for lost, and what came since for due', async () => {
+      await load(20_000, 4);
+      await database.sql`analyze r_1`;
+      expect(await look()).toMatchObject({ exitCode: 0, findings: [due] });
+      const later = { config, now: new Date(Date.now() + 4 * 3_600_000) };
+      const { exitCode, findings } = await inspectOnly(database, CHECK, later);
+      expect([exitCode, findings]).toMatchObject([3, [lost]]);
+      await applyFixes(database, findings);
+      expect((await inspectOnly(database, CHECK, later)).findings).toEqual([]);
+    });
+
+    it('takes more ranges for lost than autovacuum remembers requests', async () => {
+      await load(20_000, 1);
+      expect((await look()).findings).toMatchObject([due]);
+      await database.sql.unsafe('truncate r');
+      await database.sql.unsafe('alter table r_1 set (fillfactor = 10)');
+      await insert(20_000);
+      expect((await look()).findings).toMatchObject([lost]);
+    });
+
+    it('takes ranges before one that is summarized for lost, and tells them from an index where it is off', async () => {
+      await load(40_000, 4);
+      await database.sql.unsafe(`select brin_summarize_range('r_1_timestamp_idx', 100);
+        alter index "R 2_timestamp_idx" set (autosummarize = off)`);
+      expect((await look()).findings).toMatchObject([
+        { severity: 'warning', object: 'public.r_timestamp_idx', evidence: { cause: 'off', partitions: 1 } },
+        lost,
+      ]);
+    });
   });
 
   it('passes over empty partitions and small tables', async () => {

@@ -17,8 +17,10 @@ by default), by an autovacuum worker. Every query through the index reads whatev
 are asked for most.
 
 Superusers with the extension pageinspect have it counted from the pages of the index; the last range, which is not full, may always
-lack its summary. Where autosummarize and autovacuum are on, what is counted is a note: after a load they need a minute, but requests
-get lost when more than 256 are open.
+lack its summary. Where autosummarize and autovacuum are on, what is counted is a note, for after a load they need a minute. It is a
+warning where they will not come any more: the server remembers 256 requests and drops the others, and there was never one for ranges
+that were full when autosummarize was set. Told by ranges before one that has its summary, by more than 256 of one index, and by rows
+that an ANALYZE has seen that is long ago. Then a VACUUM summarizes them, or the fix; autovacuum comes when enough was inserted.
 
 Without that it is estimated from the rows inserted since the last VACUUM. Where few were, all is well; where many were, and nothing else
 summarizes (autosummarize is off for the index, or autovacuum for the server), that is reported as an estimate. Where autosummarize
@@ -38,6 +40,11 @@ autosummarize cannot be set on the index of a partitioned table once it is there
       source:
         'Of a partition; some milliseconds for each query that scans them, and eight ranges of the default size',
     },
+    hours: {
+      value: 3,
+      unit: 'hours since the last ANALYZE',
+      source: 'Requests wait for autovacuum_naptime, a minute, or as long as all workers are busy elsewhere',
+    },
     vacuum_days: {
       value: 7,
       unit: 'days since the last VACUUM',
@@ -52,19 +59,22 @@ autosummarize cannot be set on the index of a partitioned table once it is there
     );
     if (brins.length === 0) return { found: [] };
     const states = await readSummaries(scene, brins);
-    const large = states.filter(
-      ({ brin, pages }) =>
-        pages * brin.blockSize >= scene.threshold('bytes') &&
-        pages >= (scene.threshold('percent') / 100) * brin.heapPages,
-    );
-    const bad = large.filter(({ isUnclear }) => !isUnclear);
+    const isLarge = ({ brin }: Summaries, pages: number): boolean =>
+      pages * brin.blockSize >= scene.threshold('bytes') &&
+      pages >= (scene.threshold('percent') / 100) * brin.heapPages;
+    const large = states.filter((one) => isLarge(one, one.pages));
+    const bad = large
+      .filter(({ isUnclear }) => !isUnclear)
+      .map((one) => ({ ...one, cause: causeOf(one, isLarge(one, one.lostPages)) }));
     const ripe = await ripeAt(
       scene,
       large.filter(({ isUnclear }) => isUnclear),
     );
     const unclear = [...ripe].filter(([, at]) => at === undefined).map(([one]) => one);
     const found = [
-      ...[...groupBy(bad, ({ brin }) => brin.rootIndex).values()].map(describe),
+      ...[...groupBy(bad, ({ brin, cause }) => JSON.stringify([brin.rootIndex, cause])).values()].map(
+        describe,
+      ),
       ...(unclear.length === 0 ? [] : [describeUnclear(unclear)]),
     ];
     const waits = [
@@ -80,34 +90,43 @@ function latest(dates: readonly (Date | null)[]): Date | null {
   return dates.reduce((a, b) => (a === null || b === null ? null : a > b ? a : b));
 }
 
-function describe(group: readonly Summaries[]): Found {
-  const [{ brin, method }] = group as [Summaries];
+/** Why the summaries are missing. */
+type Cause = 'off' | 'no_autovacuum' | 'lost' | 'due';
+
+function causeOf({ brin, isServed }: Summaries, isLost: boolean): Cause {
+  if (!brin.autosummarize) return 'off';
+  if (!isServed) return 'no_autovacuum';
+  return isLost ? 'lost' : 'due';
+}
+
+const CAUSES: Readonly<Record<Cause, string>> = {
+  off: 'autosummarize is off.',
+  no_autovacuum: 'autosummarize is on, but autovacuum, which does it, is off.',
+  lost: 'autosummarize is on, but its requests were lost, or never made for ranges that were full before: it does not make up for them.',
+  due: 'autovacuum is due to make it within a minute or so.',
+};
+
+function describe(group: readonly (Summaries & { readonly cause: Cause })[]): Found {
+  const [{ brin, method, cause }] = group as [Summaries & { readonly cause: Cause }];
   const { rootIndex, rootTable, index } = brin;
   const sum = (of: (state: Summaries) => number): number =>
     group.reduce((total, state) => total + of(state), 0);
   const bytes = Math.round(sum(({ pages }) => pages) * brin.blockSize);
-  const off = group.filter((one) => !one.brin.autosummarize).length;
   const where = rootIndex === index ? '' : ` on ${partitions(group.length)}`;
-  const isDue = group.every((one) => one.isDue);
-  const how =
-    off > 0
-      ? ' autosummarize is off.'
-      : isDue
-        ? ' autovacuum is due to make it within a minute or so; if it does not, it has lost track.'
-        : '';
   const about = method === 'measured' ? '' : 'about ';
   return {
-    severity: isDue ? 'info' : 'warning',
+    severity: cause === 'due' ? 'info' : 'warning',
     object: rootIndex,
-    message: `${rootIndex} has no summary of ${about}${prettyBytes(bytes)} of ${rootTable}${where}: every query through it reads them.${how}`,
+    key: cause,
+    message: `${rootIndex} has no summary of ${about}${prettyBytes(bytes)} of ${rootTable}${where}: every query through it reads them. ${CAUSES[cause]}`,
     evidence: {
       table: rootTable,
       indexes: firstFew(group.map((one) => one.brin.index)),
       partitions: rootIndex === index ? null : group.length,
       method,
+      cause,
       unsummarizedBytes: bytes,
       unsummarizedPercent: Math.round((100 * sum(({ pages }) => pages)) / sum((one) => one.brin.heapPages)),
-      withoutAutosummarize: off,
     },
     fixes: group.flatMap(fixesOf),
   };
@@ -121,6 +140,7 @@ function describeUnclear(unclear: readonly Summaries[]): Found {
   return {
     severity: 'unknown',
     object: brin.rootIndex,
+    key: 'unclear',
     message: `Could not be checked${many === 1 ? '' : `, as ${many - 1} more could not`}: much was inserted since the last VACUUM, and whether autosummarize has kept up is not to be seen. It needs ${needs}.`,
     evidence: {
       needs,

@@ -7,6 +7,8 @@ export interface BrinContents {
   readonly oid: number;
   /** Ranges that are summarized. */
   readonly summarized: number;
+  /** Ranges up to the last one that is. */
+  readonly until: number;
 }
 
 /** Counts the ranges that are summarized, from the pages of the indexes; for superusers with pageinspect. */
@@ -17,12 +19,17 @@ export async function readSummarized(
 ): Promise<readonly BrinContents[]> {
   const schema = sql.raw(pageinspect);
   const { rows } = await sql<BrinContents>`
-    select o.oid, count(*) filter (where d.pages <> '(0,0)')::int as summarized
+    select o.oid, count(*) filter (where d.pages <> '(0,0)')::int as summarized,
+           coalesce(max(d.place + d.places * (d.block - 1)) filter (where d.pages <> '(0,0)'), 0)::int as until
       from unnest(${oidsOf(brins)}::oid[]) o (oid)
       join pg_class i on i.oid = o.oid join pg_namespace n on n.oid = i.relnamespace
       cross join lateral ${schema}.brin_metapage_info(${schema}.get_raw_page(format('%I.%I', n.nspname, i.relname), 0)) m
       cross join lateral generate_series(1, m.lastrevmappage) block
-      cross join lateral ${schema}.brin_revmap_data(${schema}.get_raw_page(format('%I.%I', n.nspname, i.relname), block)) d
+      -- Each page has as many places, whether they are taken or not.
+      cross join lateral (
+        select r.pages, r.place, count(*) over () as places, block
+          from ${schema}.brin_revmap_data(${schema}.get_raw_page(format('%I.%I', n.nspname, i.relname), block)) with ordinality r (pages, place)
+      ) d
      group by o.oid`.execute(session.db);
   return rows;
 }

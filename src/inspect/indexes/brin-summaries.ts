@@ -1,4 +1,4 @@
-import { toDate } from '../../time/instant.ts';
+import { fromDate, toDate } from '../../time/instant.ts';
 import type { Scene } from '../scene.ts';
 import { readVacuumScene } from '../vacuum-read.ts';
 import { readSummarized } from './brin-contents.ts';
@@ -11,8 +11,10 @@ export interface Summaries {
   /** Pages without a summary, or that nobody can tell to have one. */
   readonly pages: number;
   readonly method: 'measured' | 'inserted since the last vacuum';
-  /** An autovacuum worker has been asked to summarize, and is due within autovacuum_naptime. */
-  readonly isDue: boolean;
+  /** Of those, so many as no request of autosummarize will bring about any more: it was lost, or there was never one. */
+  readonly lostPages: number;
+  /** An autovacuum worker summarizes what it was asked to, within autovacuum_naptime. */
+  readonly isServed: boolean;
   /** Autosummarize may have made the summaries, or its requests were lost. */
   readonly isUnclear: boolean;
 }
@@ -27,18 +29,38 @@ export async function readSummaries(scene: Scene, brins: readonly Brin[]): Promi
       brin,
       pages: insertedPages(brin),
       method: 'inserted since the last vacuum',
-      isDue: false,
+      lostPages: 0,
+      isServed: summarizes(brin),
       isUnclear: summarizes(brin),
     }));
   }
-  const summarized = new Map(
-    (await readSummarized(scene, pageinspect, brins)).map((one) => [one.oid, one.summarized]),
-  );
+  const contents = new Map((await readSummarized(scene, pageinspect, brins)).map((one) => [one.oid, one]));
   return brins.map((brin) => {
+    const { summarized, until } = contents.get(brin.oid) ?? { summarized: 0, until: 0 };
     const full = Math.floor(brin.heapPages / brin.pagesPerRange);
-    const pages = Math.max(0, full - (summarized.get(brin.oid) ?? 0)) * brin.pagesPerRange;
-    return { brin, pages, method: 'measured', isDue: summarizes(brin), isUnclear: false };
+    const ranges = Math.max(0, full - summarized);
+    const old = until - summarized + oldRanges(scene, brin, until);
+    return {
+      ...{ brin, method: 'measured', isServed: summarizes(brin), isUnclear: false },
+      pages: ranges * brin.pagesPerRange,
+      lostPages: Math.min(ranges, Math.max(old, ranges - MOST_REQUESTS)) * brin.pagesPerRange,
+    };
   });
+}
+
+/** So many requests of autosummarize autovacuum remembers, for the whole server (NUM_WORKITEMS, 14 to 18); it logs that others are lost. */
+const MOST_REQUESTS = 256;
+
+const HOUR = 3_600_000_000n;
+
+/** Counts the ranges after the last summarized one that were full at the last ANALYZE, when that is long ago. */
+function oldRanges(scene: Scene, brin: Brin, until: number): number {
+  const { analyzedAt, changedSinceAnalyze, knownPages, heapPages, pagesPerRange, rowsPerPage } = brin;
+  const longAgo = fromDate(scene.now) - BigInt(Math.round(scene.threshold('hours'))) * HOUR;
+  if (analyzedAt === null || analyzedAt > longAgo || rowsPerPage === null) return 0;
+  // CREATE INDEX counts the pages anew, and a COPY that is under way no rows yet: each knows what the other does not.
+  const pages = Math.min(knownPages, heapPages - changedSinceAnalyze / rowsPerPage);
+  return Math.max(0, Math.floor(pages / pagesPerRange) - until);
 }
 
 /** Tells whether the statistics know neither of a VACUUM nor of most of the rows: they were reset, or a crash has taken them. */

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { type Instant, parseInstant } from '../../time/instant.ts';
 import type { Scene } from '../scene.ts';
 import { indexTree } from './tree.ts';
 
@@ -17,6 +18,11 @@ export interface Brin {
   readonly autosummarize: boolean;
   readonly rowsPerPage: number | null;
   readonly insertedSinceVacuum: number;
+  /** Rows inserted, changed and deleted since the last ANALYZE, and when that was; null: not since the statistics begin. */
+  readonly changedSinceAnalyze: number;
+  readonly analyzedAt: Instant | null;
+  /** Pages that the table had then, or at the last VACUUM or CREATE INDEX. */
+  readonly knownPages: number;
   /** The statistics know of a VACUUM of its table. */
   readonly isVacuumed: boolean;
   /** Its first column as SQL spells it; null: an expression. */
@@ -36,7 +42,7 @@ export interface Brin {
 
 /** Reads the BRIN indexes of tables that are not tiny; those of empty partitions cost nothing. */
 export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
-  const { rows } = await sql<Brin>`
+  const { rows } = await sql<Omit<Brin, 'analyzedAt'> & { readonly analyzedAt: string | null }>`
     with recursive ${indexTree(scene, 'brin')},
     brin as materialized (
       select b.root, b.oid, x.indrelid, x.indkey[0] as attnum, x.indclass[0] as opclass, i.reloptions,
@@ -59,6 +65,9 @@ export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
            (coalesce(nullif(greatest(t.reltuples, 0) / nullif(t.relpages, 0), 0), pg_stat_get_live_tuples(t.oid) / nullif(s.pages, 0)::float8))::float8
              as "rowsPerPage",
            pg_stat_get_ins_since_vacuum(t.oid)::float8 as "insertedSinceVacuum",
+           pg_stat_get_mod_since_analyze(t.oid)::float8 as "changedSinceAnalyze",
+           greatest(pg_stat_get_last_analyze_time(t.oid), pg_stat_get_last_autoanalyze_time(t.oid))::text as "analyzedAt",
+           t.relpages::float8 as "knownPages",
            coalesce(pg_stat_get_last_vacuum_time(t.oid), pg_stat_get_last_autovacuum_time(t.oid)) is not null as "isVacuumed",
            quote_ident(a.attname) as "column",
            oc.opcname ~ '_minmax_ops$' as "isMinmax",
@@ -87,5 +96,8 @@ export async function readBrins(scene: Scene): Promise<readonly Brin[]> {
      -- 2,048 pages are 16 MB: such a table should have several ranges.
      where s.pages >= least(s.ppr, 2048)
      order by 2, 4`.execute(scene.session.db);
-  return rows;
+  return rows.map(({ analyzedAt, ...row }) => ({
+    ...row,
+    analyzedAt: analyzedAt === null ? null : parseInstant(analyzedAt),
+  }));
 }
