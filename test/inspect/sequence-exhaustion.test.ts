@@ -64,12 +64,22 @@ describe('sequence_exhaustion', () => {
     });
   });
 
+  it('speaks of partitions where there are any', async () => {
+    await database.sql.unsafe(`
+      create table t (id serial, at timestamptz) partition by range (at);
+      create table t_1 partition of t for values from ('2026-01-01') to ('2026-02-01');
+      select setval('t_id_seq', 1700000000)`);
+    expect((await inspectOnly(database, 'sequence_exhaustion')).findings).toMatchObject([
+      { message: expect.stringContaining('rewrites all partitions under ACCESS EXCLUSIVE') },
+    ]);
+  });
+
   it('says that the change of a type blocks all, and cannot be undone', async () => {
     await database.sql.unsafe("create table t (id serial); select setval('t_id_seq', 1700000000)");
     const { findings } = await inspectOnly(database, 'sequence_exhaustion');
     expect(findings).toMatchObject([
       {
-        message: expect.stringMatching(/rewrites the table.* ACCESS EXCLUSIVE/),
+        message: expect.stringContaining('rewrites the table under ACCESS EXCLUSIVE'),
         fix: [
           'alter table public.t alter column id type bigint /* cannot be undone */',
           'alter sequence public.t_id_seq as bigint no maxvalue',

@@ -8,6 +8,7 @@ import { relationTree } from '../scope.ts';
 interface Row {
   readonly sequence: string;
   readonly table: string;
+  readonly isPartitioned: boolean;
   readonly column: string;
   readonly columnType: string;
   readonly sequenceType: string;
@@ -69,7 +70,7 @@ async function read(scene: Scene): Promise<readonly Row[]> {
          and d.refobjid <> a.adrelid
     ),
     used as materialized (
-      select distinct on (s.seqrelid) s.*, r.qualified, r.level, a.attname, a.atttypid,
+      select distinct on (s.seqrelid) s.*, r.qualified, r.kind, r.level, a.attname, a.atttypid,
              least(s.seqmax, case a.atttypid when 'int2'::regtype then 32767 when 'int4'::regtype then 2147483647
                                              else 9223372036854775807 end) as most
         from drawn d
@@ -86,7 +87,7 @@ async function read(scene: Scene): Promise<readonly Row[]> {
       -- Without the right this function is an error (42501).
       select s.*, case when s.readable then pg_sequence_last_value(s.seqrelid) end as last_value from seen s
     )
-    select format('%I.%I', r.nspname, r.relname) as sequence, r.qualified as "table", r.attname::text as "column",
+    select format('%I.%I', r.nspname, r.relname) as sequence, r.qualified as "table", r.kind = 'p' as "isPartitioned", r.attname::text as "column",
            format_type(r.atttypid, null) as "columnType", format_type(r.seqtypid, null) as "sequenceType",
            r.most::text as most, r.last_value::text as last, r.readable,
            case when r.last_value is null then null
@@ -101,7 +102,7 @@ function exhausted({ threshold }: Scene, row: Row): Found {
   const percent = Math.min(100, Math.floor((used ?? 0) * 1000) / 10);
   const fixes = fixesOf(row);
   const rewrites = fixes.some(({ isIrreversible }) => isIrreversible)
-    ? ' The change of its type rewrites the table, all partitions of it, under ACCESS EXCLUSIVE, which blocks readers and writers until it is done.'
+    ? ` The change of its type rewrites ${row.isPartitioned ? 'all partitions' : 'the table'} under ACCESS EXCLUSIVE, which blocks readers and writers until it is done.`
     : '';
   return {
     severity: percent >= threshold('critical_percent') ? 'critical' : 'warning',
