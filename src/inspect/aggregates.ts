@@ -35,7 +35,10 @@ export interface Aggregated {
 }
 
 /** What is missing to see anything of aggregates; null: nothing. */
-export function lacksOwnTables({ capabilities, session }: Scene): string | null {
+export function lacksOwnTables({
+  capabilities,
+  session,
+}: Pick<Scene, 'capabilities' | 'session'>): string | null {
   if (capabilities.ownTables !== 'hidden') return null;
   return `USAGE on schema sensordb and SELECT on its tables for role ${session.server.user}`;
 }

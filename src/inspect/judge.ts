@@ -38,8 +38,9 @@ export function judge(
 }
 
 /** The checks that could look at all there is: what they did not find is not there. */
-function judgedChecks({ findings, notYet }: Inspected, checks: readonly Check[]): ReadonlySet<string> {
+function judgedChecks({ findings, notYet, blind }: Inspected, checks: readonly Check[]): ReadonlySet<string> {
   const unclear = new Set([
+    ...blind,
     ...notYet.map(({ check }) => check),
     ...findings.filter(({ severity }) => severity === 'unknown').map(({ check }) => check),
   ]);

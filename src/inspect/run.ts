@@ -3,6 +3,7 @@ import { quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { reading } from '../db/transaction.ts';
+import { groupBy } from '../partitions/drift.ts';
 import { readCapabilities } from './capabilities.ts';
 import type { Check, Finding, Found, Look } from './check.ts';
 import { type LockedTable, lockedFindings, readLocked } from './locked.ts';
@@ -33,6 +34,8 @@ export interface Inspected {
   readonly findings: readonly Finding[];
   /** Looked, at all there is, and found nothing. */
   readonly passed: readonly string[];
+  /** Lacked what it takes to see anything at all. */
+  readonly blind: readonly string[];
   readonly notYet: readonly NotYet[];
   /** What the checks worked with, for whoever looks further. */
   readonly base: Omit<Scene, 'locked'>;
@@ -48,7 +51,12 @@ export async function inspect(session: Session, inspection: Inspection): Promise
   const run: Run = { base, inspection, locked: new Map() };
   if (inspection.checks.some(({ opens }) => opens)) await listLocked(run);
   const looks: { readonly check: Check; readonly look: Look }[] = [];
-  for (const check of inspection.checks) looks.push({ check, look: await lookOf(run, check) });
+  const blind: { readonly check: Check; readonly lacking: string }[] = [];
+  for (const check of inspection.checks) {
+    const lacking = check.lacks?.(sceneOf(run, check)) ?? null;
+    if (lacking === null) looks.push({ check, look: await lookOf(run, check) });
+    else blind.push({ check, lacking });
+  }
   const opening = inspection.checks.filter(({ opens }) => opens).map(({ name }) => name);
   const hidden = lockedFindings([...run.locked.values()], opening);
   const isHidden = (check: Check): boolean => check.opens && hidden.length > 0;
@@ -57,8 +65,16 @@ export async function inspect(session: Session, inspection: Inspection): Promise
       ...looks.flatMap(({ check, look }) =>
         look.found.map((found) => ({ check: check.name, area: check.area, ...found })),
       ),
+      ...[...groupBy(blind, ({ lacking }) => lacking)].map(([lacking, those]) =>
+        blindFinding(
+          run,
+          lacking,
+          those.map(({ check }) => check),
+        ),
+      ),
       ...hidden,
     ],
+    blind: blind.map(({ check }) => check.name),
     passed: looks
       .filter(({ check, look }) => look.found.length === 0 && look.ripeAt === undefined && !isHidden(check))
       .map(({ check }) => check.name),
@@ -106,8 +122,6 @@ function sceneOf({ base, inspection, locked }: Run, check: Check): Scene {
 }
 
 async function lookOf(run: Run, check: Check): Promise<Look> {
-  const lacking = check.lacks?.(sceneOf(run, check)) ?? null;
-  if (lacking !== null) return { found: [unknown(run, `It needs ${lacking}.`, { needs: lacking })] };
   for (let attempt = 1; ; attempt += 1) {
     const scene = sceneOf(run, check);
     const { session } = scene;
@@ -124,6 +138,15 @@ async function lookOf(run: Run, check: Check): Promise<Look> {
       return { found: [unknown(run, why, { sqlstate })] };
     }
   }
+}
+
+/** Makes the one finding of all checks that lack the same, by the name of the first. */
+function blindFinding(run: Run, needs: string, checks: readonly Check[]): Finding {
+  const [first, ...others] = checks as [Check, ...Check[]];
+  const names = others.map(({ name }) => name);
+  const why = `${names.length === 0 ? '' : `Nor could ${names.join(' and ')}. `}It needs ${needs}.`;
+  const found = unknown(run, why, { needs, checks: checks.map(({ name }) => name) });
+  return { check: first.name, area: first.area, ...found };
 }
 
 function unknown({ base }: Run, why: string, evidence: Found['evidence']): Found {

@@ -26,6 +26,24 @@ async function asNobody(check: string) {
   return result;
 }
 
+it('is one unknown finding for all checks of a role that may not see', async () => {
+  const checks = ['aggregates_behind', 'aggregates_trigger', 'aggregates_unverified'];
+  expect(await asNobody(checks.join())).toMatchObject({
+    exitCode: 3,
+    passed: [],
+    findings: [
+      {
+        severity: 'unknown',
+        object: database.name,
+        message: expect.stringMatching(
+          /^Could not be checked\. Nor could aggregates_trigger and aggregates_unverified\. It needs USAGE on schema sensordb and SELECT on its tables for role \w+\.$/,
+        ),
+        evidence: { checks },
+      },
+    ],
+  });
+});
+
 describe('aggregates_behind', () => {
   const CHECK = 'aggregates_behind';
   const late = `insert into sensors_sensorreading (device_id, timestamp, value) values (1, '2026-03-02 10:01+00', 5)`;

@@ -88,12 +88,18 @@ describe('the page of a report', () => {
   it('comes without what a role may not look at, and says so', async () => {
     const role = await createRole(database);
     try {
+      await database.sql.unsafe(`create table other (at timestamptz) partition by range (at);
+        create table other_1 partition of other for values from ('2026-05-01') to ('2027-06-01')`);
       const seen = await page({ url: role.url });
       expect(seen).toContain('no partition: 2026-02-01 to 2026-03-01');
-      expect(seen).toMatch(/Aggregates: could not be drawn\. The role may not look: permission denied for /);
+      expect(seen).toContain('<h2>public.other</h2>');
+      // Once for all tables.
+      expect(seen.match(/Aggregates: could not be drawn/g)).toHaveLength(1);
+      expect(seen).toContain('Aggregates: could not be drawn. It needs USAGE on schema sensordb');
       await database.sql`revoke select on pg_stat_all_indexes from public`;
       const unused = await page({ url: role.url });
       expect(unused).toContain('no partition: 2026-02-01 to 2026-03-01');
+      expect(unused.match(/Index use: could not be drawn/g)).toHaveLength(1);
       expect(unused).toContain(
         'Index use: could not be drawn. The role may not look: permission denied for view pg_stat_all_indexes.',
       );
@@ -102,6 +108,7 @@ describe('the page of a report', () => {
         '<h2>Pictures</h2><p>Coverage and sizes: could not be drawn. The role may not look: permission denied for view pg_stats.</p>',
       );
     } finally {
+      await database.sql`drop table other`;
       await database.sql`grant select on pg_stats, pg_stat_all_indexes to public`;
       await dropRoles(database.sql, [role]);
     }

@@ -1,5 +1,6 @@
 import type { StatusView } from '../../aggregates/status-view.ts';
 import { SQLSTATE, sqlstateOf } from '../../db/sqlstate.ts';
+import { lacksOwnTables } from '../aggregates.ts';
 import { readLocked } from '../locked.ts';
 import { explainMiss, looking } from '../looking.ts';
 import type { Scene } from '../scene.ts';
@@ -8,7 +9,7 @@ import { type PicturedTable, readIndexes, readTables } from './pictures.ts';
 
 /** A table with what is drawn of it. */
 export interface Pictured {
-  /** Null: nothing can be drawn at all. */
+  /** Null: of none, or of all alike; then there are only lines. */
   readonly table: PicturedTable | null;
   /** Null: no aggregates are kept of it. */
   readonly lag: StatusView | null;
@@ -20,18 +21,26 @@ export interface Pictured {
 export async function readPictured(base: Omit<Scene, 'locked'>): Promise<readonly Pictured[]> {
   const tables = await attempt(base, 'Coverage and sizes', readTables);
   const found = tables.seen ?? [];
-  const nothing = { seen: [], missing: [] };
+  const nothing = { seen: null, missing: [] };
   const indexes = found.length === 0 ? nothing : await attempt(base, 'Index use', readIndexes);
   const pictured: Pictured[] = [];
+  const hidden = lacksOwnTables(base);
   for (const table of found) {
-    const lag = await attempt(base, 'Aggregates', (scene) => readLag(scene, table));
+    const lag =
+      hidden === null ? await attempt(base, 'Aggregates', (scene) => readLag(scene, table)) : nothing;
     pictured.push({
       table: { ...table, indexes: (indexes.seen ?? []).filter((index) => index.table === table.qualified) },
       lag: lag.seen,
-      missing: [...indexes.missing, ...lag.missing],
+      missing: lag.missing,
     });
   }
-  return tables.seen === null ? [{ table: null, lag: null, missing: tables.missing }] : pictured;
+  // What holds for all tables is said once.
+  const missing = [
+    ...tables.missing,
+    ...indexes.missing,
+    ...(hidden === null || found.length === 0 ? [] : [`Aggregates: could not be drawn. It needs ${hidden}.`]),
+  ];
+  return missing.length === 0 ? pictured : [...pictured, { table: null, lag: null, missing }];
 }
 
 /** What a look at the figures of a picture came to. */
