@@ -9,7 +9,7 @@ export interface Scene {
   readonly now: Date;
   readonly capabilities: Capabilities;
   /** The table that `--table` names; null: all of the database. */
-  readonly table: PartitionedTable | null;
+  readonly table: Pick<PartitionedTable, 'oid' | 'qualified'> | null;
   /**
    * Tables on which, or on whose indexes or TOAST, somebody else holds or awaits ACCESS EXCLUSIVE: a look at their sizes or rows
    * would wait. An array literal of OIDs, such as `{16412,16420}`.

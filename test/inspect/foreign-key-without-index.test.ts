@@ -91,8 +91,90 @@ describe(CHECK, () => {
     },
   );
 
+  const LEAVES = `${REFERENCED}
+    create table r (id bigint, "A b" int, at timestamptz not null) partition by range (at);
+    create table r_1 partition of r for values from ('2026-01-01') to ('2026-02-01');
+    create table r_2 partition of r for values from ('2026-02-01') to ('2026-03-01');
+    insert into r select n, 1 + n % 20, '2026-01-15' from generate_series(1, 12000) n;
+    insert into r select n, 1 + n % 20, '2026-02-15' from generate_series(1, 12000) n;
+    analyze`;
+  const key = (table: string) => `alter table ${table} add foreign key ("A b") references d (a)`;
+  const lacking = async () => {
+    const { findings } = await inspectOnly(database, CHECK);
+    return findings.map(({ object, evidence }) => [object, evidence.rows, evidence.partitionsWithoutIndex]);
+  };
+  const mended = async () => {
+    await applyFixes(database, (await inspectOnly(database, CHECK)).findings);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    expect((await inspect(database, ['indexes', '--skip', 'index_unused'])).findings).toEqual([]);
+  };
+
+  it('finds one of a single partition, and its fix builds the index there alone', async () => {
+    await make(`${LEAVES}; ${key('r_1')}`);
+    expect(await lacking()).toEqual([['public.r_1', 12_000, null]]);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings[0]?.fix).toEqual(['create index concurrently on public.r_1 ("A b")']);
+    await mended();
+    expect(await indexes('r_2')).toEqual([]);
+  });
+
+  it('finds those that each partition has of its own once, and its fix builds the index on the table', async () => {
+    await make(`${LEAVES}; ${key('r_1')}; ${key('r_2')}`);
+    expect(await lacking()).toEqual([['public.r', 24_000, 2]]);
+    const { findings } = await inspectOnly(database, CHECK);
+    expect(findings).toMatchObject([
+      {
+        message:
+          'No index leads to "A b" of the foreign keys to public.d on 2 partitions: each row deleted from public.d scans 24,000 rows.',
+        evidence: { constraint: ['r_1_A b_fkey', 'r_2_A b_fkey'] },
+      },
+    ]);
+    await mended();
+    expect(await indexes('r')).toEqual(['USING btree ("A b")']);
+  });
+
+  it('builds the index on those partitions alone that have a foreign key, where some have none', async () => {
+    await make(`${LEAVES}; ${key('r_1')}; ${key('r_2')};
+      create table r_3 partition of r for values from ('2026-03-01') to ('2026-04-01')`);
+    expect(await lacking()).toEqual([['public.r', 24_000, 2]]);
+    await mended();
+    for (const relation of ['r', 'r_3']) expect(await indexes(relation)).toEqual([]);
+  });
+
+  it('tells those that lead to another table from them', async () => {
+    await make(`${LEAVES}; ${key('r_1')}; ${key('r_2')}; create table e (a int primary key);
+      insert into e select generate_series(1, 20); alter table r_2 add foreign key ("A b") references e`);
+    expect(await lacking()).toEqual([
+      ['public.r', 24_000, 2],
+      ['public.r_2', 12_000, null],
+    ]);
+  });
+
+  it('counts none twice that the table has, too', async () => {
+    await make(
+      `${LEAVES}; ${key('r_1')}; ${key('r')}; alter table r_2 add constraint again foreign key ("A b") references d (a)`,
+    );
+    expect(await lacking()).toEqual([['public.r', 24_000, 2]]);
+    await mended();
+  });
+
+  it('finds one of a partition that is partitioned further, and its fix builds the index there', async () => {
+    await make(`${LEAVES};
+      create table r_3 partition of r for values from ('2026-03-01') to ('2026-04-01') partition by list (id);
+      create table r_3_1 partition of r_3 for values in (1); create table r_3_2 partition of r_3 default;
+      insert into r select n, 1 + n % 20, '2026-03-15' from generate_series(1, 12000) n; analyze; ${key('r_3')}`);
+    expect(await lacking()).toEqual([['public.r_3', 12_000, 2]]);
+    await mended();
+    expect(await indexes('r_3')).toEqual(['USING btree ("A b")']);
+    expect(await indexes('r')).toEqual([]);
+  });
+
   it('leaves an index of the table that lacks parts to the check that looks for those', async () => {
     await make(`${PARTITIONED}; create index half on only r (a)`);
+    expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    await make(
+      'alter table r drop constraint r_a_fkey; alter table r_1 add foreign key (a) references d (a)',
+    );
     expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
     expect((await inspectOnly(database, 'index_missing_on_leaf')).findings).toHaveLength(1);
   });
