@@ -84,9 +84,35 @@ describe('sequence_exhaustion', () => {
           'alter table public.t alter column id type bigint /* cannot be undone */',
           'alter sequence public.t_id_seq as bigint no maxvalue',
         ],
-        irreversible: ['alter table public.t alter column id type bigint /* cannot be undone */'],
+        irreversible: [
+          'alter table public.t alter column id type bigint /* cannot be undone */',
+          'alter sequence public.t_id_seq as bigint no maxvalue',
+        ],
       },
     ]);
+  });
+
+  it.each([
+    ['an end of its own', 'maxvalue 1000', 'no maxvalue'],
+    ['a smaller type', 'as smallint maxvalue 1000', 'as integer no maxvalue'],
+  ])('only lets a sequence with %s go on, where its column can take more', async (_what, less, more) => {
+    await database.sql.unsafe(
+      `create table t (id serial); alter sequence t_id_seq ${less}; select setval('t_id_seq', 999)`,
+    );
+    const { findings } = await inspectOnly(database, 'sequence_exhaustion');
+    expect(findings).toMatchObject([{ fix: [`alter sequence public.t_id_seq ${more}`] }]);
+    await applyFixes(database, findings);
+    expect((await inspectOnly(database, 'sequence_exhaustion')).findings).toEqual([]);
+  });
+
+  it('changes the column, too, where the end of its type is as near', async () => {
+    await database.sql.unsafe(
+      "create table t (id serial); alter sequence t_id_seq maxvalue 2000000000; select setval('t_id_seq', 1999999999)",
+    );
+    const { findings } = await inspectOnly(database, 'sequence_exhaustion');
+    expect(findings[0]?.irreversible).toHaveLength(2);
+    await applyFixes(database, findings);
+    expect((await inspectOnly(database, 'sequence_exhaustion')).findings).toEqual([]);
   });
 
   it('passes over what is young, counts down, or starts again', async () => {

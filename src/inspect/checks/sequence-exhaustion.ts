@@ -19,6 +19,8 @@ interface Row {
   readonly readable: boolean;
   /** From 0 to 1; null: never used, or not to be seen. */
   readonly used: number | null;
+  /** Of what the column can take, where the sequence ends before that; else null. */
+  readonly usedOfColumn: number | null;
 }
 
 /** Finds sequences that will run out of numbers. */
@@ -55,6 +57,8 @@ that start again (CYCLE) are left out. All partitions of a table draw from one s
   },
 };
 
+const COLUMN_TYPES: readonly string[] = ['smallint', 'integer', 'bigint'];
+
 async function read(scene: Scene): Promise<readonly Row[]> {
   const { rows } = await sql<Row>`
     with recursive ${relationTree(scene)},
@@ -71,12 +75,14 @@ async function read(scene: Scene): Promise<readonly Row[]> {
     ),
     used as materialized (
       select distinct on (s.seqrelid) s.*, r.qualified, r.kind, r.level, a.attname, a.atttypid,
-             least(s.seqmax, case a.atttypid when 'int2'::regtype then 32767 when 'int4'::regtype then 2147483647
-                                             else 9223372036854775807 end) as most
+             f.most as fitting, least(s.seqmax, f.most) as most
         from drawn d
         join pg_sequence s on s.seqrelid = d.seq and not s.seqcycle and s.seqincrement > 0
         join relation r on r.oid = d.rel
         join pg_attribute a on a.attrelid = d.rel and a.attnum = d.att
+        cross join lateral (
+          select case a.atttypid when 'int2'::regtype then 32767 when 'int4'::regtype then 2147483647
+                                 else 9223372036854775807 end as most) f
        order by s.seqrelid, case a.atttypid when 'int2'::regtype then 1 when 'int4'::regtype then 2 else 3 end, r.level, r.qualified
     ),
     seen as materialized (
@@ -91,7 +97,8 @@ async function read(scene: Scene): Promise<readonly Row[]> {
            format_type(r.atttypid, null) as "columnType", format_type(r.seqtypid, null) as "sequenceType",
            r.most::text as most, r.last_value::text as last, r.readable,
            case when r.last_value is null then null
-                else ((r.last_value - r.seqmin + 1)::numeric / greatest(r.most - r.seqmin + 1, 1))::float8 end as used
+                else ((r.last_value - r.seqmin + 1)::numeric / greatest(r.most - r.seqmin + 1, 1))::float8 end as used,
+           case when r.most < r.fitting then ((r.last_value - r.seqmin + 1)::numeric / (r.fitting - r.seqmin + 1))::float8 end as "usedOfColumn"
       from read r
      order by 1`.execute(scene.session.db);
   return rows;
@@ -100,7 +107,7 @@ async function read(scene: Scene): Promise<readonly Row[]> {
 function exhausted({ threshold }: Scene, row: Row): Found {
   const { sequence, table, column, columnType, most, last, used } = row;
   const percent = Math.min(100, Math.floor((used ?? 0) * 1000) / 10);
-  const fixes = fixesOf(row);
+  const fixes = fixesOf(row, threshold('warning_percent') / 100);
   const rewrites = fixes.some(({ isIrreversible }) => isIrreversible)
     ? ` The change of its type rewrites ${row.isPartitioned ? 'all partitions' : 'the table'} under ACCESS EXCLUSIVE, which blocks readers and writers until it is done.`
     : '';
@@ -114,17 +121,24 @@ function exhausted({ threshold }: Scene, row: Row): Found {
 }
 
 /** What is bigint already has no larger type: an end of its own may stand in its way. */
-function fixesOf({ sequence, table, column, columnType, sequenceType, most }: Row): readonly Fix[] {
+function fixesOf(row: Row, share: number): readonly Fix[] {
+  const { sequence, table, column, columnType, sequenceType, most, usedOfColumn } = row;
   const isBig = (type: string): boolean => type === 'bigint';
-  const fixes: Fix[] = [];
-  if (columnType === 'integer' || columnType === 'smallint') {
-    const name = quoteIdentifier(column);
-    fixes.push(irreversibleFix('repair', `alter table ${table} alter column ${name} type bigint`));
+  // The sequence ends before the column does: its end alone is in the way.
+  if (!isBig(columnType) && COLUMN_TYPES.includes(columnType) && (usedOfColumn ?? 1) < share) {
+    const type = sequenceType === columnType ? '' : ` as ${columnType}`;
+    return [sqlFix('repair', `alter sequence ${sequence}${type} no maxvalue`)];
   }
-  if (!isBig(sequenceType)) fixes.push(sqlFix('repair', `alter sequence ${sequence} as bigint no maxvalue`));
-  else if (BigInt(most) < 9_223_372_036_854_775_807n)
-    fixes.push(sqlFix('repair', `alter sequence ${sequence} no maxvalue`));
-  return fixes;
+  const end = !isBig(sequenceType)
+    ? `alter sequence ${sequence} as bigint no maxvalue`
+    : BigInt(most) < 9_223_372_036_854_775_807n
+      ? `alter sequence ${sequence} no maxvalue`
+      : null;
+  const further = end === null ? [] : [sqlFix('repair', end)];
+  if (isBig(columnType) || !COLUMN_TYPES.includes(columnType)) return further;
+  const type = `alter table ${table} alter column ${quoteIdentifier(column)} type bigint`;
+  // Without the other type the sequence has nowhere to go on to: who leaves the one leaves both.
+  return [irreversibleFix('repair', type), ...further.map((fix): Fix => ({ ...fix, isIrreversible: true }))];
 }
 
 function unseen({ session }: Scene, { sequence, table }: Row): Found {
