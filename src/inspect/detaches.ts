@@ -9,8 +9,9 @@ export interface HalfDetached {
   readonly partition: string;
   /** A session whose statement is the detach. */
   readonly isRunning: boolean;
-  /** Sessions that do with locks what a detach does, and whose statements the role may not see. */
+  /** Sessions that do with locks what a detach does, and whose statements the role may not see, or nobody can see whole. */
   readonly hiddenPids: readonly number[];
+  readonly cutPids: readonly number[];
 }
 
 interface Row {
@@ -27,6 +28,8 @@ interface SessionRow {
   readonly pid: number;
   /** Null: the role may not see it. */
   readonly query: string | null;
+  /** The server shows but the beginning of it (track_activity_query_size), or nothing (track_activities). */
+  readonly isCut: boolean;
   readonly hasLock: boolean;
 }
 
@@ -45,6 +48,11 @@ export async function readHalfDetached(scene: Scene): Promise<readonly HalfDetac
         ({ query, hasLock }) => query !== null && names(query, row) && (hasLock || !isTwin),
       ),
       hiddenPids: sessions.filter(({ query, hasLock }) => query === null && hasLock).map(({ pid }) => pid),
+      cutPids: sessions
+        .filter(
+          ({ query, isCut, hasLock }) => isCut && hasLock && query !== null && readDetach(query) === null,
+        )
+        .map(({ pid }) => pid),
     };
   });
 }
@@ -97,14 +105,20 @@ async function readRows({ session, table }: Scene): Promise<readonly Row[]> {
       select a.pending, l.pid from awaited a join lock l on not l.granted and l.transactionid = a.transactionid
     ),
     activity as materialized (
-      select a.pid, case when a.state is not null then a.query end as query
+      select a.pid, case when a.state is not null then a.query end as query, cut.is_cut
         from pg_stat_activity a
+        -- A character of several bytes is not cut in two.
+        cross join lateral (
+          select a.state is not null
+                 and (a.state = 'disabled'
+                      or octet_length(a.query) > pg_size_bytes(current_setting('track_activity_query_size')) - 5) as is_cut) cut
        where a.datname = current_database() and a.pid <> pg_backend_pid()
-         and (a.state = 'active' and a.query ~* 'detach' or a.state is null and a.query = '<insufficient privilege>')
+         and (a.state = 'active' and (a.query ~* 'detach' or cut.is_cut) or a.state = 'disabled'
+              or a.state is null and a.query = '<insufficient privilege>')
     )
     select format('%I.%I', pn.nspname, p.relname) as parent, format('%I.%I', n.nspname, c.relname) as partition,
            pn.nspname::text as "parentSchema", p.relname::text as "parentName", n.nspname::text as schema, c.relname::text as name,
-           coalesce((select jsonb_agg(jsonb_build_object('pid', a.pid, 'query', a.query, 'hasLock', exists (
+           coalesce((select jsonb_agg(jsonb_build_object('pid', a.pid, 'query', a.query, 'isCut', a.is_cut, 'hasLock', exists (
                        select from detacher d where d.pending = i.oid and d.pid = a.pid))) from activity a), '[]') as sessions
       from pending i
       join pg_class p on p.oid = i.parent join pg_namespace pn on pn.oid = p.relnamespace

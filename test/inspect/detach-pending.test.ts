@@ -124,6 +124,27 @@ describe('detach_pending', () => {
     await dropRoles(database.sql, [role]);
   });
 
+  it.each([
+    ['the beginning', `/* ${'é'.repeat(600)} */`, ''],
+    ['nothing', '', 'set track_activities to off'],
+  ])(
+    'cannot tell while one may be at it of whose statement the server shows %s',
+    async (_what, comment, before) => {
+      await database.sql`create table r_6 partition of r for values from ('2026-06-01') to ('2026-07-01')`;
+      const end = await begin(`${comment} alter table r detach partition r_6 concurrently`, 'r', before);
+      expect(await look()).toMatchObject([
+        {
+          severity: 'unknown',
+          object: 'public.r_6',
+          message: expect.stringContaining('track_activity_query_size'),
+          fix: [],
+        },
+      ]);
+      await end();
+      await database.sql`drop table r_6`;
+    },
+  );
+
   it('sees the wait for a prepared transaction as one of the detach', async () => {
     const role = await createRole(database);
     await database.sql`create table r_5 partition of r for values from ('2026-05-01') to ('2026-06-01')`;

@@ -22,15 +22,22 @@ of this partition would, it is unknown whether that is one.`,
   }),
 };
 
-function judge({ parent, partition, hiddenPids }: HalfDetached): Found {
+function judge({ parent, partition, hiddenPids, cutPids }: HalfDetached): Found {
   const half = `${partition} is half detached from ${parent}`;
-  if (hiddenPids.length > 0) {
-    const needs = 'pg_read_all_stats';
+  const unread = [...hiddenPids, ...cutPids];
+  if (unread.length > 0) {
+    const [why, needs] =
+      hiddenPids.length > 0
+        ? ['the role may not see the statements of others', 'pg_read_all_stats']
+        : [
+            'the server does not show its whole statement',
+            'track_activities on, and a larger track_activity_query_size',
+          ];
     return {
       severity: 'unknown',
       object: partition,
-      message: `${half}; whether pid ${hiddenPids.join(', ')} is still at it cannot be told, for the role may not see the statements of others. It needs ${needs}.`,
-      evidence: { parent, pids: hiddenPids.map(String), needs },
+      message: `${half}; whether pid ${unread.join(', ')} is still at it cannot be told, for ${why}. It needs ${needs}.`,
+      evidence: { parent, pids: unread.map(String), needs },
       fixes: [],
     };
   }
