@@ -84,61 +84,61 @@ export function judgeDrain(
   guardDefault: boolean,
 ): Judgement {
   const relation = qualifiedName(defaultPartition.schema, defaultPartition.name);
-  const refuse = (reason: Conflict['reason'], message: string, hint: string): Judgement => ({
-    way: null,
-    conflict: { reason, message, hint },
-  });
+  const refuse = (conflict: Omit<Conflict, 'range'>): Judgement => ({ way: null, conflict });
   if (defaultPartition.isPlain === false) {
-    return refuse(
-      'default_not_plain',
-      `${relation} is partitioned further or a foreign table.`,
-      `Move its rows by hand, or detach it from ${table.qualified} first.`,
-    );
+    return refuse({
+      reason: 'default_not_plain',
+      message: `${relation} is partitioned further or a foreign table.`,
+      hint: `Move its rows by hand, or detach it from ${table.qualified} first.`,
+    });
   }
+  const refusal = refusalOf(relation, facts);
+  if (refusal !== null) return refuse(refusal);
+  if (scan !== null && !guardDefault) return refuse(tooLarge(table, defaultPartition, scan));
+  return { way: { asReplica: fires(facts), guarded: scan !== null }, conflict: null };
+}
+
+const fires = ({ triggers, foreignKeys }: DrainFacts): boolean => triggers.length + foreignKeys.length > 0;
+
+/** Says why rows are not moved out of a DEFAULT, given as SQL spells it, whatever its size; null: they can be. Pure. */
+export function refusalOf(relation: string, facts: DrainFacts): Omit<Conflict, 'range'> | null {
   if (facts.widePublications.length > 0) {
-    return refuse(
-      'published',
-      `${facts.widePublications.join(', ')} would send subscribers the copies of rows of ${relation}, as rows of a table that they do not have.`,
-      `A publication of all tables or of the schema takes the table of copies in: publish the tables by name instead (CREATE PUBLICATION … FOR TABLE …), then run this again.`,
-    );
+    return {
+      reason: 'published',
+      message: `${facts.widePublications.join(', ')} would send subscribers the copies of rows of ${relation}, as rows of a table that they do not have.`,
+      hint: `A publication of all tables or of the schema takes the table of copies in: publish the tables by name instead (CREATE PUBLICATION … FOR TABLE …), then run this again.`,
+    };
   }
   if (facts.publications.length > 0) {
     const [publication] = facts.publications;
-    return refuse(
-      'published',
-      `${facts.publications.join(', ')} would send subscribers that rows were deleted from ${relation}, and not that they are in a new leaf.`,
-      `Stop publishing deletes for the time: ALTER PUBLICATION ${publication} SET (publish = 'insert, update'), drain, set it back, and refresh the subscriptions.`,
-    );
+    return {
+      reason: 'published',
+      message: `${facts.publications.join(', ')} would send subscribers that rows were deleted from ${relation}, and not that they are in a new leaf.`,
+      hint: `Stop publishing deletes for the time: ALTER PUBLICATION ${publication} SET (publish = 'insert, update'), drain, set it back, and refresh the subscriptions.`,
+    };
   }
-  const fires = facts.triggers.length + facts.foreignKeys.length > 0;
   if (facts.alwaysFiring.length > 0) {
-    return refuse(
-      'triggers_would_fire',
-      `${facts.alwaysFiring.join(', ')} on ${relation} fires even for a session of role replica.`,
-      `Let it not: ALTER TABLE ${relation} ENABLE TRIGGER …; then run this again.`,
-    );
+    return {
+      reason: 'triggers_would_fire',
+      message: `${facts.alwaysFiring.join(', ')} on ${relation} fires even for a session of role replica.`,
+      hint: `Let it not: ALTER TABLE ${relation} ENABLE TRIGGER …; then run this again.`,
+    };
   }
-  if (fires && !facts.mayBeReplica) return refuseTriggers(relation, facts, refuse);
-  if (scan !== null && !guardDefault) return { way: null, conflict: tooLarge(table, defaultPartition, scan) };
-  return { way: { asReplica: fires, guarded: scan !== null }, conflict: null };
+  return fires(facts) && !facts.mayBeReplica ? refuseTriggers(relation, facts) : null;
 }
 
-function refuseTriggers(
-  relation: string,
-  { foreignKeys, triggers }: DrainFacts,
-  refuse: (reason: Conflict['reason'], message: string, hint: string) => Judgement,
-): Judgement {
-  const grant =
+function refuseTriggers(relation: string, { foreignKeys, triggers }: DrainFacts): Omit<Conflict, 'range'> {
+  const hint =
     'Run it as a superuser, or (from PostgreSQL 15 on) GRANT SET ON PARAMETER session_replication_role to the role: then they do not fire.';
   return foreignKeys.length > 0
-    ? refuse(
-        'referenced',
-        `Moving rows out of ${relation} would fire the triggers of ${foreignKeys.join(', ')} as if they were deleted.`,
-        grant,
-      )
-    : refuse(
-        'triggers_would_fire',
-        `Moving rows out of ${relation} would fire ${triggers.join(', ')} as if they were deleted.`,
-        grant,
-      );
+    ? {
+        reason: 'referenced',
+        message: `Moving rows out of ${relation} would fire the triggers of ${foreignKeys.join(', ')} as if they were deleted.`,
+        hint,
+      }
+    : {
+        reason: 'triggers_would_fire',
+        message: `Moving rows out of ${relation} would fire ${triggers.join(', ')} as if they were deleted.`,
+        hint,
+      };
 }

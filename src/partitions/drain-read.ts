@@ -118,8 +118,8 @@ export interface DrainFacts {
 /** Reads what decides how rows of DEFAULT can be moved; waits for no lock. */
 export async function readDrainFacts(
   session: Session,
-  table: PartitionedTable,
-  defaultPartition: DefaultPartition,
+  table: Pick<PartitionedTable, 'oid'>,
+  defaultPartition: Pick<DefaultPartition, 'oid'>,
 ): Promise<DrainFacts> {
   // 8 is TRIGGER_TYPE_DELETE. The trigger of a foreign key is internal; its constraint is named on the referencing table.
   // has_parameter_privilege is new in 15; before, only superusers may set session_replication_role.

@@ -145,6 +145,30 @@ describe('default_rows', () => {
   });
 });
 
+it('prints no drain where that would refuse, and says what is in its way', async () => {
+  const database = await createDatabase();
+  await database.sql.unsafe(`
+    create table r (id bigint, "timestamp" timestamptz) partition by range ("timestamp");
+    ${leavesOf('r', months('2026-01', 5))}
+    create table r_default partition of r default;
+    insert into r values (1, '2026-07-03Z');
+    create publication everything for table r`);
+  const { findings } = await inspectOnly(database, 'default_rows', { now });
+  expect(findings).toMatchObject([
+    {
+      severity: 'warning',
+      object: 'public.r',
+      message: expect.stringMatching(/everything would send subscribers .* ALTER PUBLICATION everything/),
+      fix: [],
+    },
+  ]);
+  await database.sql.unsafe(`alter publication everything set (publish = 'insert, update')`);
+  const mendable = await inspectOnly(database, 'default_rows', { now });
+  await applyFixes(database, mendable.findings, { now });
+  expect((await inspectOnly(database, 'default_rows', { now })).findings).toEqual([]);
+  await database.drop();
+});
+
 describe('default_rows of other tables', () => {
   let database: TestDatabase;
 

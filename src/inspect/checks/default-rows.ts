@@ -1,4 +1,6 @@
 import { qualifiedName } from '../../db/quote.ts';
+import { refusalOf } from '../../partitions/drain-plan.ts';
+import { readDrainFacts } from '../../partitions/drain-read.ts';
 import { fitName } from '../../partitions/names.ts';
 import { formatInstant, formatInstantShort, fromDate } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
@@ -43,19 +45,30 @@ DEFAULT partitions of lists are left alone: rows are at home there.`,
       all.filter(({ byDefault }) => !hindrances.has(byDefault.oid)),
     );
     const byOid = new Map(contents.map((content) => [content.oid, content]));
-    return {
-      found: all.flatMap((one) => {
-        const why = hindrances.get(one.byDefault.oid);
-        if (why !== undefined) return unseen(scene, one, why) ?? [];
-        const content = byOid.get(one.byDefault.oid);
-        return content === undefined || content.rows === 0 ? [] : judge(scene, tables, one, content);
-      }),
-    };
+    const found: Found[] = [];
+    for (const one of all) {
+      const why = hindrances.get(one.byDefault.oid);
+      const content = byOid.get(one.byDefault.oid);
+      const missed = why === undefined ? null : unseen(scene, one, why);
+      if (missed !== null) found.push(missed);
+      if (why !== undefined || content === undefined || content.rows === 0) continue;
+      const facts = await readDrainFacts(scene.session, one.table, one.byDefault);
+      found.push(
+        judge(scene, tables, { ...one, content, refusal: refusalOf(one.byDefault.qualified, facts) }),
+      );
+    }
+    return { found };
   },
 };
 
-function judge(scene: Scene, tables: TimeTables, one: WithDefault, content: DefaultContent): Found {
-  const { table, byDefault } = one;
+/** A DEFAULT with rows, and why the drain would leave them there. */
+interface Filled extends WithDefault {
+  readonly content: DefaultContent;
+  readonly refusal: ReturnType<typeof refusalOf>;
+}
+
+function judge(scene: Scene, tables: TimeTables, filled: Filled): Found {
+  const { table, byDefault, content, refusal } = filled;
   const { rows, isMore, insane, earliest, latest } = content;
   const reach = reachOf(table, content.periods, fromDate(scene.now));
   const count = `${isMore ? 'more than ' : ''}${isMore ? rows - 1 : rows} ${rows === 1 ? 'row' : 'rows'}`;
@@ -72,7 +85,7 @@ function judge(scene: Scene, tables: TimeTables, one: WithDefault, content: Defa
   return {
     severity: 'warning',
     object: table.qualified,
-    message: `${byDefault.qualified} holds ${count}${span}.${stray}${far}`,
+    message: `${byDefault.qualified} holds ${count}${span}.${stray}${far}${isDrained(filled) && refusal !== null ? ` They cannot be moved as it is: ${refusal.message} ${refusal.hint}` : ''}`,
     evidence: {
       default: byDefault.qualified,
       rows,
@@ -82,18 +95,20 @@ function judge(scene: Scene, tables: TimeTables, one: WithDefault, content: Defa
       earliest: earliest === null ? null : formatInstant(earliest),
       latest: latest === null ? null : formatInstant(latest),
     },
-    fixes: fixesOf(tables, one, content, reach),
+    fixes: isDrained(filled) && refusal === null ? fixesOf(tables, filled, reach) : [],
   };
+}
+
+/** The drain takes a plain DEFAULT alone. */
+function isDrained({ table, byDefault }: WithDefault): boolean {
+  return table.isManaged && byDefault.relkind === 'r';
 }
 
 function fixesOf(
   tables: TimeTables,
-  { table, byDefault }: WithDefault,
-  { insane, isMore }: DefaultContent,
+  { table, content: { insane, isMore } }: Filled,
   { notBefore, notAfter, farRows, holes }: Reach,
 ): readonly Fix[] {
-  // The drain takes a plain DEFAULT alone.
-  if (!table.isManaged || byDefault.relkind !== 'r') return [];
   const aside = qualifiedName(table.schema, fitName(table.name, '_quarantine'));
   const words = [
     tableWords(table),
