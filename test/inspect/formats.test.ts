@@ -120,7 +120,7 @@ describe('github', () => {
     ).toMatchInlineSnapshot(`
       "::error title=index_unused public."a|b \`c\` 50%25%2C%0A%3A%3Aerror%3A%3A\\""::public."a|b \`c\` 50%25,%0A::error::\\"" is never used.%0A%0AFix:%0Adrop index public."a|b \`c\` 50%25,%0A::error::\\""
       ::notice title=index_unused public.i::public.i is never used.%0A%0AFix:%0Adrop index public.i
-      metrics: 1 critical, 1 note, 1 check passed.
+      sensordb inspect of metrics: 1 critical, 1 note, 1 check passed.
       "
     `);
   });

@@ -12,7 +12,8 @@ const COMMANDS: Readonly<Record<Severity, 'error' | 'warning' | 'notice'>> = {
 
 /** Shows a report as annotations of a GitHub workflow, and a line for its log. */
 export function renderGithub(report: Report): string {
-  return `${report.findings.map(annotationOf).join('')}${printable(report.database)}: ${summarize(report)}.\n`;
+  // A name could begin as a workflow command does.
+  return `${report.findings.map(annotationOf).join('')}sensordb inspect of ${printable(report.database)}: ${summarize(report)}.\n`;
 }
 
 /** The annotation of a run that came to no report. */
