@@ -16,7 +16,7 @@ interface TransactionOptions {
  *
  * SET LOCAL rather than SET: behind PgBouncer in transaction mode a session setting would land on a connection that
  * others use. The search_path is fixed, so that nobody's function or operator can stand in for a built-in one, and
- * TimeZone and DateStyle are, since partition bounds are printed by them. jit off: a plan over thousands of leaves
+ * TimeZone and DateStyle are, since partition bounds are printed by them, and quote_all_identifiers, since names are compared. jit off: a plan over thousands of leaves
  * costs more to compile than to run.
  */
 export function openingStatements({
@@ -30,6 +30,7 @@ export function openingStatements({
     "set local timezone to 'UTC'",
     "set local datestyle to 'ISO, MDY'",
     'set local jit to off',
+    'set local quote_all_identifiers to off',
     `set local lock_timeout to ${quoteLiteral(`${lockTimeoutMs}ms`)}`,
   ];
 }

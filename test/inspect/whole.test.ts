@@ -143,6 +143,7 @@ describe('inspect', () => {
       { timezone: "'UTC'", datestyle: "'ISO, MDY'", search_path: 'public' },
       { timezone: "'America/New_York'", datestyle: "'SQL, DMY'", search_path: "''" },
       { timezone: "'Australia/Lord_Howe'", datestyle: "'German'", search_path: 'pg_catalog, public' },
+      { timezone: "'Asia/Kathmandu'", datestyle: "'Postgres, YMD'", quote_all_identifiers: 'on' },
     ])('says the same with $timezone and $datestyle', async (settings) => {
       for (const [name, value] of Object.entries(settings)) {
         await database.sql.unsafe(`alter database ${database.name} set ${name} to ${value}`);
