@@ -27,7 +27,10 @@ export function addGlobalOptions(program: Command): Command {
     .optionsGroup('Connection:')
     .addOption(new Option('--url <url>', 'PostgreSQL URL or key=value string, as psql takes it'))
     .addOption(
-      new Option('--embedded [dir]', 'work on a PostgreSQL that sensordb starts itself and keeps in DIR'),
+      new Option(
+        '--embedded [dir]',
+        'work on a PostgreSQL that sensordb starts itself and keeps in DIR',
+      ).conflicts('url'),
     )
     .optionsGroup('Output:')
     .option('--json', 'print one JSON object on stdout, on failure too')

@@ -27,6 +27,20 @@ test('runs commands on a server that is there for each of them, and keeps the da
   expect(await isRunning(directory)).toBe(false);
 });
 
+test('does not choose between two servers', async () => {
+  const both = ['--embedded', home.directory, '--url', 'host=/nonexistent'];
+  for (const argv of [
+    [...both, 'inspect'],
+    ['inspect', ...both],
+  ]) {
+    const { exitCode, stderr } = await runCli(argv);
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringMatching(/--embedded.* cannot be used with .*--url/),
+    ]);
+  }
+});
+
 test('says that the server runs on when somebody else is connected', { timeout: 60_000 }, async () => {
   const { directory } = home;
   await waitForVisitors(directory);
