@@ -14,6 +14,8 @@ export interface Capabilities {
   readonly pgStatStatements: string | null;
   /** Sensordb's own tables are there and may be read: `all`; there, but not to be read: `hidden`; `none`. */
   readonly ownTables: 'all' | 'hidden' | 'none';
+  /** The database has a partitioned table at all, whoever's. */
+  readonly hasPartitionedTables: boolean;
 }
 
 /** Probes what the role may see: one query, inside the caller's transaction. */
@@ -45,7 +47,8 @@ export async function readCapabilities(session: Session): Promise<Capabilities> 
                 when (select has_schema_privilege(o.oid, 'usage') from own o)
                      and not exists (select from pg_class c join own o on o.oid = c.relnamespace
                                       where c.relkind = 'r' and not has_table_privilege(c.oid, 'select')) then 'all'
-                else 'hidden' end as "ownTables"
+                else 'hidden' end as "ownTables",
+           exists (select from pg_partitioned_table) as "hasPartitionedTables"
       from pg_roles r where r.rolname = current_user`.execute(session.db);
   const [row] = rows;
   if (row === undefined) throw new Error('The server sent no row for the capabilities.');

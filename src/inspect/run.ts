@@ -73,6 +73,7 @@ export async function inspect(session: Session, inspection: Inspection): Promise
         ),
       ),
       ...hidden,
+      ...nothingPartitioned(run),
     ],
     blind: blind.map(({ check }) => check.name),
     passed: looks
@@ -147,6 +148,23 @@ function blindFinding(run: Run, needs: string, checks: readonly Check[]): Findin
   const why = `${names.length === 0 ? '' : `Nor could ${names.join(' and ')}. `}It needs ${needs}.`;
   const found = unknown(run, why, { needs, checks: checks.map(({ name }) => name) });
   return { check: first.name, area: first.area, ...found };
+}
+
+/** A database without what the tool is for passes whatever is looked for: most often it is not the one that was meant. */
+function nothingPartitioned({ base, inspection }: Run): readonly Finding[] {
+  const isAsked = inspection.table === null && inspection.checks.some(({ area }) => area === 'partitions');
+  if (!isAsked || base.capabilities.hasPartitionedTables) return [];
+  return [
+    {
+      check: 'nothing_partitioned',
+      area: 'partitions',
+      severity: 'info',
+      object: quoteIdentifier(base.session.server.database),
+      message: 'No table of this database is partitioned: is it the one that was meant?',
+      evidence: {},
+      fixes: [],
+    },
+  ];
 }
 
 function unknown({ base }: Run, why: string, evidence: Found['evidence']): Found {

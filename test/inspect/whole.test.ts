@@ -46,6 +46,17 @@ describe('inspect', () => {
     expect(counts[1]).toBe(counts[0]);
   });
 
+  it('notes of a database without any partitioned table that it may not be the one that was meant', async () => {
+    const database = await createDatabase();
+    databases.push(database);
+    await database.sql`create table t (id bigint primary key)`;
+    const noted = { check: 'nothing_partitioned', severity: 'info', object: database.name };
+    expect(await inspect(database)).toMatchObject({ exitCode: 0, findings: [noted] });
+    expect((await inspect(database, ['--only', 'index_unused'])).findings).toEqual([]);
+    await makeTable(database, 1);
+    expect((await inspect(database)).findings).not.toContainEqual(expect.objectContaining(noted));
+  });
+
   it('answers while somebody holds a leaf, which is unknown', async () => {
     const database = await make(6);
     const holder = database.connect();
