@@ -7,12 +7,31 @@ import type { Query } from './seen-queries.ts';
 import { PREPARED, preparable } from './statement-text.ts';
 
 /** The plan of a query, or why there is none. */
-type Explained = { readonly tree: PlanNode } | { readonly problem: string };
+type Explained = Plans | { readonly problem: string };
 
-/** Plans a query for values that are not known yet, and lets the plan begin with nulls in their place; `left` gives milliseconds. */
+/** What planning a query came to. */
+export interface Plans {
+  readonly tree: PlanNode;
+  /** Those for values of the parameters, where the first left doubts. */
+  readonly others: readonly PlanNode[];
+  /** The OIDs of all relations that planning has locked, the parents of pruned partitions among them. */
+  readonly relations: readonly number[];
+}
+
+/** What may come of a plan, and of what time values are made for its parameters. */
+export interface Doubts {
+  readonly now: Date;
+  readonly isDoubtful: (tree: PlanNode) => boolean;
+}
+
+/**
+ * Plans a query for values that are not known yet, and lets the plan begin with nulls in their place; one that leaves doubts also for
+ * values that it might be given. `left` gives milliseconds.
+ */
 export async function explainQuery(
   session: Session,
   { text, from }: Query,
+  doubts: Doubts,
   left: () => number,
 ): Promise<Explained> {
   const statement = onlyStatement(from === 'config' ? text : preparable(text));
@@ -25,7 +44,7 @@ export async function explainQuery(
     await session.run('set local plan_cache_mode to force_generic_plan');
     await session.run(timeout(left()));
     await session.run(`prepare ${PREPARED} as ${statement}`);
-    return await explainPrepared(session, left);
+    return await explainPrepared(session, doubts, left);
   } catch (thrown) {
     const code = sqlstateOf(thrown);
     if (code === null || code === SQLSTATE.lockNotAvailable || code === SQLSTATE.queryCanceled) throw thrown;
@@ -40,27 +59,78 @@ function timeout(milliseconds: number): string {
   return `set local statement_timeout to ${Math.max(1, Math.ceil(milliseconds))}`;
 }
 
-async function explainPrepared({ run, runAlways }: Session, left: () => number): Promise<Explained> {
+async function explainPrepared(
+  { run, runAlways }: Session,
+  { now, isDoubtful }: Doubts,
+  left: () => number,
+): Promise<Explained> {
   try {
     await run(timeout(left()));
-    const { rows: found } = await run<{ parameters: number }>(
-      `select cardinality(p.parameter_types)::int as parameters from pg_catalog.pg_prepared_statements p where p.name = '${PREPARED}'`,
+    const { rows: found } = await run<{ types: readonly string[] }>(
+      `select to_jsonb(p.parameter_types::text[]) as types from pg_catalog.pg_prepared_statements p where p.name = '${PREPARED}'`,
     );
-    const nulls = Array.from({ length: found[0]?.parameters ?? 0 }, () => 'null');
-    const { rows } = await run<{ 'QUERY PLAN': string | readonly { readonly Plan: PlanNode }[] }>(
-      `explain (format json, verbose) execute ${PREPARED}${nulls.length === 0 ? '' : `(${nulls.join()})`}`,
+    const types = found[0]?.types ?? [];
+    const tree = await explainWith(types.map(() => 'null'));
+    if (tree === null) return { problem: 'EXPLAIN printed no plan.' };
+    const { rows: locks } = await run<{ relations: readonly number[] | null }>(
+      `select jsonb_agg(distinct l.relation::int8) as relations
+         from pg_catalog.pg_locks l where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation'`,
     );
-    const printed = rows[0]?.['QUERY PLAN'] ?? '[]';
-    const plans = (typeof printed === 'string' ? JSON.parse(printed) : printed) as readonly {
-      readonly Plan: PlanNode;
-    }[];
-    const tree = plans[0]?.Plan;
-    return tree === undefined ? { problem: 'EXPLAIN printed no plan.' } : { tree };
+    const others = types.length > 0 && isDoubtful(tree) ? await explainWithValues(types) : [];
+    return { tree, others, relations: locks[0]?.relations ?? [] };
   } finally {
     // What was prepared outlives the transaction.
     await runAlways('rollback to savepoint planning').catch(() => {});
     await runAlways(`deallocate ${PREPARED}`).catch(() => {});
   }
+
+  async function explainWith(values: readonly string[]): Promise<PlanNode | null> {
+    await run(timeout(left()));
+    const { rows } = await run<{ 'QUERY PLAN': string | readonly { readonly Plan: PlanNode }[] }>(
+      `explain (format json, verbose) execute ${PREPARED}${values.length === 0 ? '' : `(${values.join()})`}`,
+    );
+    const printed = rows[0]?.['QUERY PLAN'] ?? '[]';
+    const plans = (typeof printed === 'string' ? JSON.parse(printed) : printed) as readonly {
+      readonly Plan: PlanNode;
+    }[];
+    return plans[0]?.Plan ?? null;
+  }
+
+  /** A range may be written with either end first. */
+  async function explainWithValues(types: readonly string[]): Promise<readonly PlanNode[]> {
+    const trees: PlanNode[] = [];
+    await run('set local plan_cache_mode to force_custom_plan');
+    for (const step of [1, -1]) {
+      await run('savepoint sample');
+      try {
+        const tree = await explainWith(types.map((type, at) => sampleOf(type, at, step, now)));
+        if (tree !== null) trees.push(tree);
+      } catch (thrown) {
+        const code = sqlstateOf(thrown);
+        if (code === null || code === SQLSTATE.lockNotAvailable || code === SQLSTATE.queryCanceled)
+          throw thrown;
+        // The values are none that the query could be given.
+        await run('rollback to savepoint sample');
+      }
+    }
+    return trees;
+  }
+}
+
+const HOUR_MS = 3_600_000;
+const TIME = /^(?:timestamp with(?:out)? time zone|date)$/;
+const NUMBER = /^(?:smallint|integer|bigint|numeric|real|double precision)$/;
+
+/** Makes up a value for a parameter, another one for each; times lie about the present. */
+function sampleOf(type: string, at: number, step: number, now: Date): string {
+  const time = `'${new Date(now.getTime() + step * at * HOUR_MS).toISOString()}'`;
+  if (TIME.test(type)) return `${time}::${type}`;
+  if (type.endsWith('[]') && TIME.test(type.slice(0, -2))) return `array[${time}]::${type}`;
+  if (NUMBER.test(type)) return `${at + 1}::${type}`;
+  if (type === 'text' || type.startsWith('character')) return `'day'`;
+  if (type === 'boolean') return 'true';
+  if (type === 'interval') return `'1 hour'`;
+  return 'null';
 }
 
 /** More than one would be run, not only planned. */

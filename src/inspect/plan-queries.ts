@@ -1,6 +1,5 @@
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
-import { explainQuery } from './explain-query.ts';
-import type { PlanNode } from './plan-tree.ts';
+import { type Doubts, explainQuery, type Plans } from './explain-query.ts';
 import type { Scene } from './scene.ts';
 import type { Query } from './seen-queries.ts';
 
@@ -12,7 +11,7 @@ export interface PlannedQuery {
    * the time for all of them was over.
    */
   readonly outcome:
-    | { readonly kind: 'plan'; readonly tree: PlanNode }
+    | ({ readonly kind: 'plan' } & Plans)
     | { readonly kind: 'problem'; readonly problem: string }
     | { readonly kind: 'locked' }
     | { readonly kind: 'late' };
@@ -20,9 +19,10 @@ export interface PlannedQuery {
 
 /** Plans queries one after the other, in no more than so many seconds in all. */
 export async function planQueries(
-  { session }: Scene,
+  { session, now }: Scene,
   queries: readonly Query[],
   seconds: number,
+  isDoubtful: (query: Query) => Doubts['isDoubtful'],
 ): Promise<readonly PlannedQuery[]> {
   const end = performance.now() + seconds * 1000;
   const planned: PlannedQuery[] = [];
@@ -34,7 +34,12 @@ export async function planQueries(
   async function planOne(query: Query): Promise<PlannedQuery['outcome']> {
     if (performance.now() >= end) return { kind: 'late' };
     try {
-      const plan = await explainQuery(session, query, () => end - performance.now());
+      const plan = await explainQuery(
+        session,
+        query,
+        { now, isDoubtful: isDoubtful(query) },
+        () => end - performance.now(),
+      );
       return 'problem' in plan ? { kind: 'problem', ...plan } : { kind: 'plan', ...plan };
     } catch (thrown) {
       const code = sqlstateOf(thrown);

@@ -6,10 +6,13 @@ import type { Query } from './seen-queries.ts';
 
 /** A partitioned table. */
 export interface PartitionedTable {
+  readonly oid: number;
   readonly qualified: string;
   readonly schema: string;
   readonly name: string;
-  /** Its own, and those of the views that read it. */
+  /** The column that it is partitioned by; null: several, or an expression. */
+  readonly key: string | null;
+  /** Its own, and those of the views that read it; a quote in them is doubled, as in statements. */
   readonly names: readonly string[];
   readonly leaves: number;
   /** Leaves and their indexes: what a query that prunes nothing locks. */
@@ -42,9 +45,11 @@ export async function readPartitionedTables(
         join pg_rewrite w on w.oid = p.objid and w.rulename = '_RETURN'
     ),
     named as materialized (
-      select d.root, jsonb_agg(distinct v.relname) as names from reading d join pg_class v on v.oid = d.oid group by d.root
+      select d.root, jsonb_agg(distinct replace(v.relname, '"', '""')) as names from reading d join pg_class v on v.oid = d.oid group by d.root
     )
-    select r.qualified, r.schema, r.name, n.names, c.leaves, c.relations, c.locked as "isLocked",
+    select r.oid, r.qualified, r.schema, r.name, n.names, c.leaves,
+           (select a.attname::text from pg_partitioned_table p join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
+             where p.partrelid = r.oid and p.partnatts = 1) as key, c.relations, c.locked as "isLocked",
            case when c.relations * 2 > ${locks}::int then '[]'::jsonb
                 else (select jsonb_agg(jsonb_build_array(m.schema, m.name)) from relation m where m.root = r.oid and m.is_leaf) end as members
       from relation r join counted c on c.root = r.oid join named n on n.root = r.oid

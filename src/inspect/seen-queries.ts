@@ -34,7 +34,7 @@ export async function readStatements(
   }
 }
 
-/** What reads, as a POSIX expression; of INSERT only what takes its rows from elsewhere: the others would crowd out all else. */
+/** What reads, without comments, as a POSIX expression; of INSERT only what takes its rows from elsewhere: the others would crowd out all else. */
 const READING =
   '^[\\s(]*((select|with|update|delete|merge|table)\\M|insert\\M.*\\mselect\\M|(declare|prepare)\\M.*\\m(select|with|table)\\M)';
 
@@ -51,7 +51,7 @@ async function selectStatements(
     `with statement as materialized (
        select s.query, s.queryid, s.total_exec_time,
               s.userid = (select r.oid from pg_roles r where r.rolname = current_user) as is_own,
-              s.query ~* $3 and strpos(s.query, $4) = 0 and s.query ilike any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n) as is_wanted
+              regexp_replace(regexp_replace(s.query, '/\\*.*?\\*/', '', 'g'), '--[^\\n]*', '', 'g') ~* $3 and strpos(s.query, $4) = 0 and s.query ilike any (select '%' || n || '%' from jsonb_array_elements_text($1::jsonb) n) as is_wanted
          from ${schema}.pg_stat_statements s
         where s.dbid = (select d.oid from pg_database d where d.datname = current_database())
      )

@@ -177,6 +177,32 @@ describe(CHECK, () => {
       ]);
     });
 
+    it.each([
+      ['a list', [`select from "Readings" where timestamp = any('{2026-11-01, 2026-11-02}'::timestamptz[])`]],
+      [
+        'a condition that may be left out',
+        [`select from "Readings" where (1 = 0 or timestamp >= '2026-11-01')`],
+      ],
+      [
+        'one of the same values',
+        [
+          `prepare p (timestamptz) as select from "Readings" where $1::timestamptz is null or timestamp >= $1`,
+          `execute p ('2026-11-01')`,
+        ],
+      ],
+      ['a range', [`select from "Readings" where timestamp < '2026-11-03' and timestamp >= '2026-11-01'`]],
+    ])('passes one that prunes by %s', async (_what, statements) => {
+      await run(...statements);
+      expect(await inspectOnly(database, CHECK)).toMatchObject({ findings: [], passed: [CHECK] });
+    });
+
+    it.each([
+      ['behind a comment', `-- name: All :many\n/* app */ select id from "Readings" where value > 5`],
+    ])('finds one %s', async (_what, statement) => {
+      await run(statement);
+      expect((await inspectOnly(database, CHECK)).findings).toMatchObject([{ severity: 'warning' }]);
+    });
+
     it('wants the text of one that cannot be planned as it is printed', async () => {
       await run(`select from "Readings" where timestamp >= '2026-11-01' and value > float8 '5'`);
       expect(await inspectOnly(database, CHECK)).toMatchObject({
@@ -274,6 +300,40 @@ describe(`${CHECK}, of what a plan opens`, () => {
     ['as a minimum', 'select min(timestamp) from r'],
   ])('passes a query for the latest row %s', async (_what, query) => {
     expect(await look([query])).toMatchObject({ findings: [], passed: [CHECK] });
+  });
+
+  it.each([
+    ['of a subquery', `select from r where timestamp >= (select max(timestamp) from other)`],
+    ['of another table', 'select r.value from other o join r on r.timestamp = o.timestamp where o.id = 7'],
+    [
+      'of a row for each',
+      'select from generate_series(1, 3) n, lateral (select from r where timestamp = now() + n * interval $1 offset 0) s'.replace(
+        '$1',
+        "'1 hour'",
+      ),
+    ],
+  ])('passes one that prunes by values %s', async (_what, query) => {
+    const { findings } = await look([query]);
+    expect(findings.filter(({ object }) => object === 'public.r')).toEqual([]);
+  });
+
+  it('takes a table of the same name in another schema for another one', async () => {
+    await database.sql.unsafe(`create schema elsewhere;
+      create table elsewhere."o""dd" (at timestamptz) partition by range (at);
+      create table elsewhere.r (at timestamptz) partition by range (at);
+      do $$ declare t text; begin
+        foreach t in array array['r', 'o"dd'] loop
+          for n in 0..5 loop
+            execute format('create table elsewhere.%I partition of elsewhere.%I for values from (%L) to (%L)', t || n, t,
+                           timestamptz '2026-01-01+00' + make_interval(months => n), timestamptz '2026-01-01+00' + make_interval(months => n + 1));
+          end loop;
+        end loop; end $$`);
+    const { notYet } = await look([
+      `select 'elsewhere.r' as text, * from r where timestamp = $1`,
+      'select * from elsewhere."o""dd" where at = $1',
+    ]);
+    expect(notYet).toEqual([expect.objectContaining({ needs: expect.stringContaining('elsewhere.r ') })]);
+    await database.sql.unsafe('drop schema elsewhere cascade');
   });
 
   it.each([

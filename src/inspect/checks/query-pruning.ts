@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Check, Found, Look } from '../check.ts';
 import { type PlannedQuery, planQueries } from '../plan-queries.ts';
-import { scannedRelations } from '../plan-tree.ts';
+import { type PlanNode, scannedRelations } from '../plan-tree.ts';
 import {
   hiddenStatements,
   lockedOut,
@@ -33,7 +33,8 @@ each of them and each of its indexes. timestamp::date = …, date_trunc('day', t
 timestamp < … prune, as literals when the query is planned, as parameters or now() when it begins to run.
 
 Proved by EXPLAIN, which plans and runs no query: of the queries in the config file (inspect.queries) and, where pg_stat_statements is
-installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing.
+installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing; when nothing is
+pruned, it is planned for values about the present, too. What is pruned by values that the query itself finds, of a subquery or another table, counts as pruned.
 Views of the table count as the table; functions are not looked into, nor is what utility commands such as COPY and CREATE TABLE AS read.
 For a table of which no query is known only the setting enable_partition_pruning is looked at, and the check stands in notYet; so it does
 when one of pg_stat_statements cannot be planned as that prints it, without its literals.
@@ -99,7 +100,12 @@ async function lookAt(scene: Scene, tables: readonly PartitionedTable[], locks: 
     some.some((table) => mentions(query, table));
   const isPlanned = (query: Query): boolean =>
     !isOf([...large, ...tables.filter(({ isLocked }) => isLocked)])(query);
-  const planned = await planQueries(scene, queries.filter(isPlanned), scene.threshold('seconds'));
+  const planned = await planQueries(
+    scene,
+    queries.filter(isPlanned),
+    scene.threshold('seconds'),
+    (query) => (tree) => tables.some((table) => isWhole(scene, table, readBy(query, tree, table))),
+  );
   const found = [
     ...(hidden === 0 ? [] : [hiddenStatements(scene, hidden)]),
     ...notPlanned(scene, large, locks, queries),
@@ -139,13 +145,24 @@ function judge(
     return query.from === 'config' ? [unplanned(scene, query, outcome.problem)] : [];
   }
   if (outcome.kind !== 'plan') return [];
-  const scanned = scannedRelations(outcome.tree, isOrdered(query));
   return tables.flatMap((table) => {
-    const read = countOf(table, scanned);
-    const isWhole =
-      read > scene.threshold('leaves') && read * 100 >= scene.threshold('percent') * table.leaves;
-    return isWhole ? [unpruned(table, query, read)] : [];
+    const read = readBy(query, outcome.tree, table);
+    // For values it reads some, and not all: what is pruned altogether for them may be for want of any sense in them.
+    const prunes = outcome.others.some((tree) => {
+      const some = readBy(query, tree, table);
+      return some > 0 && !isWhole(scene, table, some);
+    });
+    return isWhole(scene, table, read) && !prunes ? [unpruned(table, query, read)] : [];
   });
+}
+
+/** How many partitions of a table a plan reads. */
+function readBy(query: Query, tree: PlanNode, table: PartitionedTable): number {
+  return countOf(table, scannedRelations(tree, { isOrdered: isOrdered(query), key: table.key }));
+}
+
+function isWhole(scene: Scene, { leaves }: PartitionedTable, read: number): boolean {
+  return read > scene.threshold('leaves') && read * 100 >= scene.threshold('percent') * leaves;
 }
 
 /** Of min and max PostgreSQL makes the first row in an order, too. */
@@ -166,9 +183,8 @@ function notReached(scene: Scene, planned: readonly PlannedQuery[]): readonly Fo
 /** A query of it was planned, or is reported for not having been. */
 function isSeen(table: PartitionedTable, planned: readonly PlannedQuery[]): boolean {
   return planned.some(({ query, outcome }) => {
-    if (outcome.kind === 'problem' && query.from !== 'config') return false;
-    if (mentions(query, table)) return true;
-    return outcome.kind === 'plan' && countOf(table, scannedRelations(outcome.tree)) > 0;
+    if (outcome.kind === 'plan') return outcome.relations.includes(table.oid);
+    return (outcome.kind !== 'problem' || query.from === 'config') && mentions(query, table);
   });
 }
 
