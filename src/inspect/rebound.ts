@@ -54,7 +54,7 @@ function periodOf(range: Range, interval: Interval): Range | null {
  * meanwhile, so triggers see an INSERT without its DELETE, a publication replicates it so, and a foreign key that leads to the partition
  * itself cascades.
  */
-export async function readColumns(
+async function readColumns(
   { session }: Scene,
   tables: readonly TimeTable[],
 ): Promise<ReadonlyMap<number, readonly string[]>> {
@@ -77,12 +77,31 @@ export async function readColumns(
   return new Map(rows.map(({ oid, columns }) => [oid, columns]));
 }
 
+/** Makes the fixes, by the OID of the table, of those tables whose rows can be moved unseen. */
+export async function reboundFixes(
+  scene: Scene,
+  all: readonly { readonly table: TimeTable; readonly rebounds: readonly Rebound[] }[],
+): Promise<ReadonlyMap<number, readonly Fix[]>> {
+  const some = all.filter(({ rebounds }) => rebounds.length > 0);
+  const columns = await readColumns(
+    scene,
+    some.map(({ table }) => table),
+  );
+  return new Map(
+    some.flatMap(({ table, rebounds }) => {
+      const own = columns.get(table.oid);
+      if (table.key === null || own === undefined) return [];
+      return [[table.oid, [reboundFix(table, table.key, own, rebounds)]] as const];
+    }),
+  );
+}
+
 /**
  * Makes the one statement that gives them their bounds, and puts the rows that they lose where those belong: all of it, or nothing.
  *
  * Nothing keeps the rows in between, as a temporary table would, which takes a right of its own (TEMPORARY on the database).
  */
-export function reboundFix(
+function reboundFix(
   table: TimeTable,
   key: string,
   columns: readonly string[],

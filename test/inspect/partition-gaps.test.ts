@@ -74,6 +74,28 @@ describe('partition_gaps', () => {
     expect(await database.sql`select count(*)::int4 as n from only h_default`).toEqual([{ n: 0 }]);
   });
 
+  it('gives a partition the bounds of its period where the hole is what it lacks of that', async () => {
+    await database.sql.unsafe(`
+      create table late (id bigint, at timestamptz not null) partition by range (at);
+      ${leavesOf('late', months('2026-01', 5))}
+      create table late_2026_05 partition of late for values from ('2026-05-01 04:00Z') to ('2026-06-01 04:00Z');
+      create table late_2026_06 partition of late for values from ('2026-06-01 04:00Z') to ('2026-07-01Z');
+      create table late_2026_08 partition of late for values from ('2026-08-01Z') to ('2026-09-01Z');
+      insert into late select n, timestamptz '2026-05-01 04:00Z' + n * interval '1 day' from generate_series(0, 59) n`);
+    const of = async () =>
+      await inspect(database, ['--only', 'partition_gaps,partition_bounds', '--table', 'late'], { now });
+    const { findings } = await of();
+    expect(findings.map(({ check }) => check)).toEqual(['partition_gaps', 'partition_bounds']);
+    expect(findings[0]?.fix).toEqual([
+      findings[1]?.fix[0],
+      expect.stringMatching(/ensure.* --from 2026-07-01 --until 2026-08-01/),
+    ]);
+    await applyFixes(database, findings.slice(0, 1), { now });
+    expect((await of()).findings).toEqual([]);
+    expect(await database.sql`select count(*)::int as rows from late`).toEqual([{ rows: 60 }]);
+    await database.sql`drop table late`;
+  });
+
   it('takes a pending detach for no hole, but not for coverage either', async () => {
     await database.sql.unsafe(`
       create table p (at timestamptz not null) partition by range (at);

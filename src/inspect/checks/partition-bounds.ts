@@ -1,8 +1,7 @@
-import { isBounded } from '../../partitions/coverage.ts';
 import { formatInstantShort } from '../../time/instant.ts';
-import { INTERVALS, type Interval, intervalOf } from '../../time/periods.ts';
 import type { Check, Found } from '../check.ts';
-import { planRebounds, type Rebound, readColumns, reboundFix } from '../rebound.ts';
+import { LEAST_ROW, type OddLeaves, oddLeavesOf } from '../odd-leaves.ts';
+import { reboundFixes } from '../rebound.ts';
 import type { TimeLeaf, TimeTable } from '../time-table.ts';
 import { readTimeTables } from '../time-tables.ts';
 
@@ -30,7 +29,7 @@ several in one, there is no such statement, since its rows belong into other par
 the partitions of its periods (sensordb partitions ensure --from … --until …), and insert its rows into the parent; until then nobody sees them.`,
   thresholds: {
     row_leaves: {
-      value: 3,
+      value: LEAST_ROW,
       unit: 'partitions',
       source: 'so many of one interval, one after the other, are no accident',
     },
@@ -39,67 +38,28 @@ the partitions of its periods (sensordb partitions ensure --from … --until …
   look: async (scene) => {
     const least = scene.threshold('row_leaves');
     const tables = await readTimeTables(scene);
-    const judged = tables.flatMap((table) => judge(table, least) ?? []);
-    const mended = judged.filter(({ rebounds }) => rebounds.length > 0);
-    const columns = await readColumns(
-      scene,
-      mended.map(({ table }) => table),
-    );
+    const odd = tables.flatMap((table) => {
+      const leaves = oddLeavesOf(table, least);
+      return leaves === null ? [] : [{ ...leaves, table }];
+    });
+    const fixes = await reboundFixes(scene, odd);
     return {
-      found: judged.map(({ found, table, rebounds }) => {
-        const own = columns.get(table.oid);
-        if (table.key === null || own === undefined) return found;
-        return { ...found, fixes: [reboundFix(table, table.key, own, rebounds)] };
-      }),
+      found: odd.map((one) => ({ ...describe(one.table, one), fixes: fixes.get(one.table.oid) ?? [] })),
     };
   },
 };
 
-interface Judged {
-  readonly table: TimeTable;
-  readonly found: Found;
-  readonly rebounds: readonly Rebound[];
-}
-
-function judge(table: TimeTable, least: number): Judged | null {
-  const rows = rowsOf(table.leaves.filter(({ range }) => isBounded(range)));
-  const regular = rows.filter(({ interval, leaves }) => interval !== null && leaves.length >= least);
-  const odd = rows.filter((row) => !regular.includes(row)).flatMap(({ leaves }) => leaves);
-  if (regular.length === 0 || odd.length === 0) return null;
-  const intervals = INTERVALS.filter((one) => regular.some(({ interval }) => interval === one));
-  const named = odd.slice(0, MOST_NAMED).map(spell);
-  const more = odd.length > MOST_NAMED ? `, and ${odd.length - MOST_NAMED} more` : '';
-  const are = odd.length === 1 ? 'is no' : 'are no';
-  const [interval] = intervals;
+function describe({ qualified }: TimeTable, { leaves, intervals }: OddLeaves): Found {
+  const named = leaves.slice(0, MOST_NAMED).map(spell);
+  const more = leaves.length > MOST_NAMED ? `, and ${leaves.length - MOST_NAMED} more` : '';
+  const are = leaves.length === 1 ? 'is no' : 'are no';
   return {
-    table,
-    found: {
-      severity: 'info',
-      object: table.qualified,
-      message: `${named.join(', ')}${more} ${are} ${intervals.join(' or ')} as the other partitions are: retention takes it as a whole.`,
-      evidence: { leaves: named, leafCount: odd.length, intervals },
-      fixes: [],
-    },
-    // Of two intervals nobody knows which was meant.
-    rebounds: intervals.length === 1 && interval !== undefined ? planRebounds(table, odd, interval) : [],
+    severity: 'info',
+    object: qualified,
+    message: `${named.join(', ')}${more} ${are} ${intervals.join(' or ')} as the other partitions are: retention takes it as a whole.`,
+    evidence: { leaves: named, leafCount: leaves.length, intervals },
+    fixes: [],
   };
-}
-
-/** Partitions that follow each other and have the same interval; null: none. */
-interface Row {
-  readonly interval: Interval | null;
-  readonly leaves: readonly TimeLeaf[];
-}
-
-function rowsOf(leaves: readonly TimeLeaf[]): readonly Row[] {
-  const rows: (Row & { leaves: TimeLeaf[] })[] = [];
-  for (const leaf of leaves) {
-    const interval = intervalOf(leaf.range);
-    const last = rows.at(-1);
-    if (last !== undefined && last.interval === interval) last.leaves.push(leaf);
-    else rows.push({ interval, leaves: [leaf] });
-  }
-  return rows;
 }
 
 function spell({ name, range }: TimeLeaf): string {
