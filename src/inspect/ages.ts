@@ -24,6 +24,8 @@ export interface DatabaseAge extends Age {
   /** As SQL spells it. */
   readonly name: string;
   readonly isOurs: boolean;
+  /** Sessions may connect to it: not to template0. */
+  readonly isOpen: boolean;
 }
 
 /** Reads which tables are older than so many times what autovacuum lets them become: all tables there are, or those of `--table`. */
@@ -67,7 +69,7 @@ export async function readOldTables(scene: Scene, leastRatio: number): Promise<r
 /** Reads how old the databases of the server are, which every role may see; the oldest first. */
 export async function readDatabaseAges({ session }: Scene): Promise<readonly DatabaseAge[]> {
   const { rows } = await sql<DatabaseAge>`
-    select quote_ident(d.datname) as name, d.datname = current_database() as "isOurs", age(d.datfrozenxid)::float8 as "xidAge",
+    select quote_ident(d.datname) as name, d.datname = current_database() as "isOurs", d.datallowconn as "isOpen", age(d.datfrozenxid)::float8 as "xidAge",
            mxid_age(d.datminmxid)::float8 as "mxidAge",
            greatest(age(d.datfrozenxid) / current_setting('autovacuum_freeze_max_age')::float8,
                     mxid_age(d.datminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::float8) as ratio

@@ -45,13 +45,13 @@ async function judge(scene: Scene, { qualified, view, runs }: AggregatedTable): 
   const dirty = view.dirtyHours ?? 0;
   const isPending = dirty > 0 || view.pending.length > 0;
   if (!isPending && !(await hasReadingsSince(scene, qualified, view.gate))) return [];
-  const since = hours === null ? 'by no run that succeeded' : `for ${describeAge(hours * 3600)}`;
+  const [ever, since] = hours === null ? ['ever ', ''] : ['', ` for ${describeAge(hours * 3600)}`];
   const clean = view.cleanUntil === null ? 'from no hour on' : `until ${formatInstantShort(view.cleanUntil)}`;
   return [
     {
       severity: (hours ?? 0) >= scene.threshold('critical_hours') ? 'critical' : 'warning',
       object: qualified,
-      message: `The aggregates of ${qualified} were brought up to date ${since}: they are right ${clean}.`,
+      message: `No run has ${ever}brought the aggregates of ${qualified} up to date${since}: they are right ${clean}.`,
       evidence: {
         lastCounted: last === null ? null : `${last.slice(0, 10)}T${last.slice(11, 19)}Z`,
         cleanUntil: view.cleanUntil === null ? null : formatInstant(view.cleanUntil),

@@ -109,11 +109,14 @@ function endOf({ pid, startedAt }: Row): Fix {
 }
 
 function unseen(scene: Scene, hidden: number): Found {
+  const { user, versionNum } = scene.session.server;
+  // From 16 on each grant says whether it is inherited; a role with NOINHERIT does not by default.
+  const inherited = versionNum >= 160_000 ? ' with inherit true' : '';
   return {
     severity: 'unknown',
     object: databaseOf(scene),
     message: `How long ${hidden === 1 ? 'a transaction of another role is' : `${hidden} transactions of other roles are`} open cannot be seen. It needs pg_read_all_stats, or pg_monitor.`,
     evidence: { hidden, needs: 'pg_read_all_stats' },
-    fixes: [sqlFix('setting', `grant pg_read_all_stats to ${quoteIdentifier(scene.session.server.user)}`)],
+    fixes: [sqlFix('setting', `grant pg_read_all_stats to ${quoteIdentifier(user)}${inherited}`)],
   };
 }

@@ -87,7 +87,7 @@ async function judgeDatabases(scene: Scene, tables: readonly OldTables[]): Promi
   ];
 }
 
-function unexplained({ name, isOurs: _, ...age }: DatabaseAge, gravity: Gravity): Found {
+function unexplained({ name, isOurs: _, isOpen: __, ...age }: DatabaseAge, gravity: Gravity): Found {
   return {
     severity: gravity === 'critical' ? 'critical' : 'warning',
     object: name,
@@ -102,10 +102,11 @@ function noted(databases: readonly DatabaseAge[]): Found {
   const [oldest] = databases as [DatabaseAge];
   const names = databases.map(({ name }) => name);
   const more = names.length > 1 ? `, and ${names.length - 1} more are old, too` : '';
+  const then = oldest.isOpen ? 'inspect it' : 'autovacuum alone gets there, so see that it runs';
   return {
     severity: 'info',
     object: 'pg_catalog.pg_database',
-    message: `The oldest rows of database ${oldest.name} are ${times(oldest)} as old as autovacuum lets them become${more}: inspect it, for it stops this one, too.`,
+    message: `The oldest rows of database ${oldest.name} are ${times(oldest)} as old as autovacuum lets them become${more}: ${then}, for it stops this one, too.`,
     evidence: { databases: names.slice(0, MOST_NAMED), databaseCount: names.length, ...figures(oldest) },
     fixes: [],
   };
