@@ -2,7 +2,7 @@ import { quoteIdentifier } from '../db/quote.ts';
 import type { Session } from '../db/session.ts';
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts';
 import { splitStatements } from '../db/statements.ts';
-import type { PlanNode } from './plan-tree.ts';
+import { changesRows, type PlanNode } from './plan-tree.ts';
 import type { Query } from './seen-queries.ts';
 import { PREPARED, preparable } from './statement-text.ts';
 
@@ -14,7 +14,7 @@ export interface Plans {
   readonly tree: PlanNode;
   /** Those for values of the parameters, where the first left doubts. */
   readonly others: readonly PlanNode[];
-  /** The OIDs of all relations that planning has locked, the parents of pruned partitions among them. */
+  /** The OIDs of all relations that planning has locked to read them, the parents of pruned partitions among them. */
   readonly relations: readonly number[];
 }
 
@@ -74,7 +74,9 @@ async function explainPrepared(
     if (tree === null) return { problem: 'EXPLAIN printed no plan.' };
     const { rows: locks } = await run<{ relations: readonly number[] | null }>(
       `select jsonb_agg(distinct l.relation::int8) as relations
-         from pg_catalog.pg_locks l where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation'`,
+         from pg_catalog.pg_locks l
+        where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation' and (l.mode <> 'RowExclusiveLock' or $1::bool)`,
+      [changesRows(tree)],
     );
     const others = types.length > 0 && isDoubtful(tree) ? await explainWithValues(types) : [];
     return { tree, others, relations: locks[0]?.relations ?? [] };
@@ -121,13 +123,16 @@ const HOUR_MS = 3_600_000;
 const TIME = /^(?:timestamp with(?:out)? time zone|date)$/;
 const NUMBER = /^(?:smallint|integer|bigint|numeric|real|double precision)$/;
 
+/** Text that date_trunc takes, too. */
+const UNITS = ['day', 'hour', 'month', 'minute', 'week', 'year'];
+
 /** Makes up a value for a parameter, another one for each; times lie about the present. */
 function sampleOf(type: string, at: number, step: number, now: Date): string {
   const time = `'${new Date(now.getTime() + step * at * HOUR_MS).toISOString()}'`;
   if (TIME.test(type)) return `${time}::${type}`;
   if (type.endsWith('[]') && TIME.test(type.slice(0, -2))) return `array[${time}]::${type}`;
   if (NUMBER.test(type)) return `${at + 1}::${type}`;
-  if (type === 'text' || type.startsWith('character')) return `'day'`;
+  if (type === 'text' || type.startsWith('character')) return `'${UNITS[at % UNITS.length]}'`;
   if (type === 'boolean') return 'true';
   if (type === 'interval') return `'1 hour'`;
   return 'null';

@@ -1,9 +1,13 @@
+import { comparesWithFound } from './plan-condition.ts';
+
 /** A node of a plan as EXPLAIN (FORMAT JSON) prints it, as far as it is read here. */
 export interface PlanNode {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
   readonly Schema?: string;
   readonly Alias?: string;
+  /** Of a ModifyTable: Insert, Update, Delete or Merge. */
+  readonly Operation?: string;
   readonly Filter?: string;
   readonly 'Index Cond'?: string;
   readonly 'Recheck Cond'?: string;
@@ -56,28 +60,15 @@ const LETS_THROUGH = new Set(['Result', 'Subquery Scan', 'LockRows', 'Append']);
 /** What gives the rows of one partition in an order. */
 const IN_ORDER = new Set(['Index Scan', 'Index Only Scan', 'Sort', 'Incremental Sort', 'Merge Append']);
 
-/**
- * Tells whether a scan compares the partition key with a value that another part of the plan finds: an InitPlan, printed as `$0` or
- * `(InitPlan 1)` (17 on), or a row of the outer side of a nested loop. An Append prunes by these (14 to 18).
- */
+/** Tells whether an Append leaves a scan out by values that are found while the plan runs. */
 function isPrunedWhileRunning(node: PlanNode, key: string): boolean {
-  const own = `${identifier(node.Alias ?? '')}\\.${identifier(key)}`;
-  const other = `(?:\\$\\d|\\(InitPlan |(?!${identifier(node.Alias ?? '')}\\.)${ANY}\\.${ANY}(?![\\w(]))`;
-  const compared = new RegExp(
-    `(?<![\\w".])${own} ${COMPARED} ${SAME}${other}|${other}${SAME} ${COMPARED} ${own}(?![\\w"])`,
-  );
+  const column = { alias: node.Alias ?? '', name: key };
   return [node.Filter, node['Index Cond'], node['Recheck Cond']].some(
-    (condition) => condition !== undefined && compared.test(condition),
+    (condition) => condition !== undefined && comparesWithFound(condition, column),
   );
 }
 
-const COMPARED = '(?:=|<|<=|>|>=)';
-/** Any part of one comparison. */
-const SAME = '(?:(?! (?:AND|OR) ).)*?';
-const ANY = '(?:"(?:[^"]|"")+"|[\\w$]+)';
-
-/** A name as EXPLAIN prints it, with quotes where it needs them. */
-function identifier(name: string): string {
-  const literally = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return `(?:"${literally.replaceAll('"', '""')}"|${literally})`;
+/** Tells whether a plan changes rows that it finds, rather than only puts new ones in. */
+export function changesRows({ Operation: operation, Plans: plans = [] }: PlanNode): boolean {
+  return (operation !== undefined && operation !== 'Insert') || plans.some(changesRows);
 }

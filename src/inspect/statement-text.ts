@@ -6,22 +6,25 @@ const PREPARE = /^\s*prepare\s+(?:"[^"]*"|\w+)\s*(?:\([^)]*\)\s*)?as\s+/i;
 
 /** Types whose literals are written with the type before them; of an interval the unit may follow. */
 const TYPED =
-  /(?<![\w."$])(interval|date|timestamptz|timestamp(?:\s+with(?:out)?\s+time\s+zone)?|timetz|time(?:\s+with(?:out)?\s+time\s+zone)?)\s+(\$\d+)(?:\s+(?:year|month|day|hour|minute|second)s?\b(?:\s+to\s+(?:month|hour|minute|second)\b)?)?/gi;
+  /(?<![\w."$])(interval|date|timestamptz|timestamp(?:\s+with(?:out)?\s+time\s+zone)?|timetz|time(?:\s+with(?:out)?\s+time\s+zone)?|smallint|integer|bigint|int[248]|real|float[48]|double\s+precision|numeric|decimal|text|varchar|boolean|bool|uuid|jsonb?)\s+(\$\d+)(?:\s+(?:year|month|day|hour|minute|second)s?\b(?:\s+to\s+(?:month|hour|minute|second)\b)?)?/gi;
+
+/** The field of EXTRACT is a literal to PostgreSQL, and to its grammar a word. */
+const EXTRACT = /\bextract\s*\(\s*(?:\$\d+|\w+)\s+from\b/gi;
 
 /**
  * Makes of a statement as pg_stat_statements prints it (14 to 18) one that can be prepared: the query of a cursor or of PREPARE,
- * `interval $1`, once a literal, as a cast, and what is selected as it is grouped by.
+ * `interval $1`, once a literal, as a cast, `extract($1 from …)` with a field, and what is selected as it is grouped by.
  */
 export function preparable(text: string): string {
-  const query = asGrouped(text.replace(CURSOR, '').replace(PREPARE, ''));
-  return renumbered(query.replaceAll(TYPED, '($2::$1)'));
+  const query = text.replace(CURSOR, '').replace(PREPARE, '').replaceAll(EXTRACT, 'extract(epoch from');
+  return renumbered(asGrouped(query).replaceAll(TYPED, '($2::$1)'));
 }
 
 const LITERAL = /'(?:[^']|'')*'|(?<![\w$.])\d+(?:\.\d+)?/g;
 
-/** An expression of GROUP BY that is one of SELECT, too, keeps its literals in print, while those of SELECT become parameters. */
+/** An expression of GROUP or ORDER BY that is one of SELECT, too, keeps its literals in print, while those of SELECT become parameters. */
 function asGrouped(text: string): string {
-  const items = [...text.matchAll(/\bgroup\s+by\b/gi)].flatMap(({ index, 0: found }) =>
+  const items = [...text.matchAll(/\b(?:group|order)\s+by\b/gi)].flatMap(({ index, 0: found }) =>
     listFrom(text, index + found.length),
   );
   return items.reduce((whole, item) => {
@@ -46,12 +49,17 @@ function listFrom(text: string, start: number): readonly string[] {
     if (token === ')') depth -= 1;
     const isOver = depth < 0 || (depth === 0 && (token === ';' || AFTER_LIST.test(token)));
     if (isOver || (depth === 0 && token === ',')) {
-      items.push(text.slice(from, at).trim());
+      items.push(itemOf(text.slice(from, at)));
       from = at + token.length;
     }
     if (isOver) return items;
   }
-  return [...items, text.slice(from).trim()];
+  return [...items, itemOf(text.slice(from))];
+}
+
+/** Without how it is ordered. */
+function itemOf(text: string): string {
+  return text.trim().replace(/(?:\s{1,99}(?:asc|desc|nulls\s{1,99}(?:first|last)))+$/i, '');
 }
 
 function escaped(text: string): string {
