@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import { quoteIdentifier, quoteLiteral } from '../db/quote.ts';
 import { boundText } from '../partitions/bound-text.ts';
-import { overlaps } from '../partitions/coverage.ts';
+import { holesIn, overlaps } from '../partitions/coverage.ts';
 import { formatBound, type Range } from '../time/instant.ts';
 import { addPeriods, type Interval, periodStart } from '../time/periods.ts';
+import { mergeRanges } from '../time/ranges.ts';
 import { type Fix, sqlFix } from './fix.ts';
 import type { Scene } from './scene.ts';
 import { clip, type TimeLeaf, type TimeTable } from './time-table.ts';
@@ -16,7 +17,7 @@ export interface Rebound {
 
 /**
  * Chooses the partitions that can have the bounds of the period that they are most of, since no other partition has a part of that
- * but such as go out of its way; pure.
+ * but such as go out of its way, and none leaves a hole behind; pure.
  */
 export function planRebounds(
   table: TimeTable,
@@ -37,7 +38,24 @@ export function planRebounds(
     ranges.set(leaf.oid, period);
     rest = rest.filter((one) => one.leaf !== leaf);
   }
-  return chosen;
+  // What one gives up, and no other takes, would be a hole: rows of it fail.
+  const holes = holesBetween([...ranges.values()]);
+  const careless = chosen.filter(({ leaf }) => holes.some((hole) => overlaps(hole, leaf.range)));
+  if (careless.length === 0) return chosen;
+  return planRebounds(
+    table,
+    odd.filter((leaf) => !careless.some((one) => one.leaf === leaf)),
+    interval,
+  );
+}
+
+/** Finds what ranges leave open between the first and the last. */
+function holesBetween(ranges: readonly Range[]): readonly Range[] {
+  const whole = mergeRanges(ranges);
+  const [first, last] = [whole[0], whole.at(-1)];
+  return first === undefined || last === undefined
+    ? []
+    : holesIn({ lower: first.lower, upper: last.upper }, whole);
 }
 
 /** The period that a range is most of, and that is most of it. */

@@ -130,6 +130,20 @@ describe('partition_bounds', () => {
       await dropRoles(shifted.sql, [owner]);
     });
 
+    it('prints none where it would leave a hole', async () => {
+      await database.sql.unsafe(`create table wide (at timestamptz not null) partition by range (at);
+        ${leavesOf('wide', months('2026-01', 6))}
+        create table wide_06 partition of wide for values from ('2026-06-01Z') to ('2026-08-01Z');
+        create table wide_08 partition of wide for values from ('2026-08-01 04:00Z') to ('2026-09-01Z')`);
+      const { findings } = await inspect(database, ['--only', 'partition_bounds', '--table', 'wide']);
+      expect(findings[0]?.evidence).toMatchObject({ leafCount: 2 });
+      expect(findings[0]?.fix).toEqual([expect.stringMatching(/detach partition public\.wide_08;/)]);
+      expect(findings[0]?.fix[0]).not.toContain('wide_06');
+      await applyFixes(database, findings);
+      const then = await inspect(database, ['--only', 'partition_bounds,partition_gaps', '--table', 'wide']);
+      expect(then.findings).toMatchObject([{ check: 'partition_bounds', fix: [] }]);
+    });
+
     it('changes nothing where a row has no place to go to', async () => {
       await shifted.sql`insert into "R" ("at") values ('2026-01-01 02:00Z')`;
       const before = [await rows('"R"'), await rows('n11'), await rows('n12')];
