@@ -95,6 +95,7 @@ describe('sequence_exhaustion', () => {
   it.each([
     ['an end of its own', 'maxvalue 1000', 'no maxvalue'],
     ['a smaller type', 'as smallint maxvalue 1000', 'as integer no maxvalue'],
+    ['a larger type', 'as bigint minvalue -9000000000 maxvalue 1000', 'maxvalue 2147483647'],
   ])('only lets a sequence with %s go on, where its column can take more', async (_what, less, more) => {
     await database.sql.unsafe(
       `create table t (id serial); alter sequence t_id_seq ${less}; select setval('t_id_seq', 999)`,

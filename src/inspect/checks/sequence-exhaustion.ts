@@ -14,6 +14,8 @@ interface Row {
   readonly sequenceType: string;
   /** The largest number that both the sequence and the column can take. */
   readonly most: string;
+  /** The largest that the column can take. */
+  readonly fitting: string;
   /** Null: never used. */
   readonly last: string | null;
   readonly readable: boolean;
@@ -95,11 +97,13 @@ async function read(scene: Scene): Promise<readonly Row[]> {
     )
     select format('%I.%I', r.nspname, r.relname) as sequence, r.qualified as "table", r.kind = 'p' as "isPartitioned", r.attname::text as "column",
            format_type(r.atttypid, null) as "columnType", format_type(r.seqtypid, null) as "sequenceType",
-           r.most::text as most, r.last_value::text as last, r.readable,
+           r.most::text as most, r.fitting::text as fitting, r.last_value::text as last, r.readable,
            case when r.last_value is null then null
-                else ((r.last_value - r.seqmin + 1)::numeric / greatest(r.most - r.seqmin + 1, 1))::float8 end as used,
-           case when r.most < r.fitting then ((r.last_value - r.seqmin + 1)::numeric / (r.fitting - r.seqmin + 1))::float8 end as "usedOfColumn"
+                else ((r.last_value - b.base + 1)::numeric / greatest(r.most - b.base + 1, 1))::float8 end as used,
+           case when r.most < r.fitting then ((r.last_value - b.base + 1)::numeric / (r.fitting - b.base + 1))::float8 end as "usedOfColumn"
       from read r
+      -- What lies below its beginning was never meant to be given out, unless it was set back there.
+      cross join lateral (select greatest(r.seqmin, least(r.seqstart, r.last_value))::numeric as base) b
      order by 1`.execute(scene.session.db);
   return rows;
 }
@@ -122,12 +126,17 @@ function exhausted({ threshold }: Scene, row: Row): Found {
 
 /** What is bigint already has no larger type: an end of its own may stand in its way. */
 function fixesOf(row: Row, share: number): readonly Fix[] {
-  const { sequence, table, column, columnType, sequenceType, most, usedOfColumn } = row;
+  const { sequence, table, column, columnType, sequenceType, most, fitting, usedOfColumn } = row;
   const isBig = (type: string): boolean => type === 'bigint';
   // The sequence ends before the column does: its end alone is in the way.
   if (!isBig(columnType) && COLUMN_TYPES.includes(columnType) && (usedOfColumn ?? 1) < share) {
-    const type = sequenceType === columnType ? '' : ` as ${columnType}`;
-    return [sqlFix('repair', `alter sequence ${sequence}${type} no maxvalue`)];
+    const [from, to] = [sequenceType, columnType].map((type) => COLUMN_TYPES.indexOf(type)) as [
+      number,
+      number,
+    ];
+    // One of a larger type may begin below what the smaller can hold: it keeps its type.
+    const end = from > to ? `maxvalue ${fitting}` : `${from < to ? `as ${columnType} ` : ''}no maxvalue`;
+    return [sqlFix('repair', `alter sequence ${sequence} ${end}`)];
   }
   const end = !isBig(sequenceType)
     ? `alter sequence ${sequence} as bigint no maxvalue`
