@@ -113,7 +113,7 @@ describe(CHECK, () => {
     await make(`${LEAVES}; ${key('r_1')}`);
     expect(await lacking()).toEqual([['public.r_1', 12_000, null]]);
     const { findings } = await inspectOnly(database, CHECK);
-    expect(findings[0]?.fix).toEqual(['create index concurrently on public.r_1 ("A b")']);
+    expect(findings[0]?.fix).toEqual(['create index concurrently "r_1_A b_idx" on public.r_1 ("A b")']);
     await mended();
     expect(await indexes('r_2')).toEqual([]);
   });

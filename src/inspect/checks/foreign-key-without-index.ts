@@ -167,11 +167,11 @@ function toFound(row: Row, fixes: readonly Fix[]): Found {
 }
 
 /** Tells whether the index is best made on the table that it is found at, with all partitions of that. */
-function isAsOfTable({ isOfPartitions, isOne, isEverywhere, isPartitioned }: Row): boolean {
-  return !isOfPartitions || (isOne ? !isPartitioned : isEverywhere);
+function isAsOfTable({ isOfPartitions, isOne, isEverywhere }: Row): boolean {
+  return !isOfPartitions || (!isOne && isEverywhere);
 }
 
-/** Makes the fixes of one that some partitions have by themselves, or a single one that is partitioned further. */
+/** Makes the fixes of one that some partitions have by themselves, or a single one. */
 async function fixesBelow(scene: Scene, row: Row): Promise<readonly Fix[]> {
   const { root, table, names, columns, lacking, isOne } = row;
   if (!isOne) return lacking.map((leaf) => creating(leaf, columns));
@@ -180,12 +180,9 @@ async function fixesBelow(scene: Scene, row: Row): Promise<readonly Fix[]> {
 }
 
 /** Of the tree only what it begins with, the index on the table alone, where repair builds and attaches the others. */
-function fixesOf({ table, isPartitioned, isManaged, columns }: Row, tree: readonly Fix[]): readonly Fix[] {
-  if (isPartitioned && isManaged) {
-    return [...tree.slice(0, 1), { ...repairIndexes(table), phase: 'create_index' }];
-  }
-  // A partition alone is no tree.
-  return tree.length > 0 ? tree : [creating(table, columns)];
+function fixesOf({ table, isPartitioned, isManaged }: Row, tree: readonly Fix[]): readonly Fix[] {
+  if (!isPartitioned || !isManaged) return tree;
+  return [...tree.slice(0, 1), { ...repairIndexes(table), phase: 'create_index' }];
 }
 
 function creating(table: string, columns: string): Fix {
