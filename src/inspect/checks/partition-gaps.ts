@@ -4,9 +4,7 @@ import { formatInstantShort, fromDate, type Range } from '../../time/instant.ts'
 import type { Check, Found } from '../check.ts';
 import { ensureHoles } from '../ensure-fix.ts';
 import type { Fix } from '../fix.ts';
-import { oddLeavesOf } from '../odd-leaves.ts';
 import { type Orphan, readOrphans } from '../orphans.ts';
-import { reboundFixes } from '../rebound.ts';
 import type { Scene } from '../scene.ts';
 import { holesOf, lacksIn, outermost, type TimeTables } from '../time-coverage.ts';
 import type { TimeTable } from '../time-table.ts';
@@ -27,8 +25,8 @@ same column, what its own partitions leave uncovered. Partitions whose detach is
 reports them. A detached partition leaves one, which it fills best itself where it is still there: orphaned_leaf finds it.
 Read from the bounds in the catalog, in UTC.
 
-Where a hole is what a partition lacks of its period, and there is no DEFAULT, the fix gives the partition the bounds of the period, as
-partition_bounds explains: a partition for the rest would keep it from getting those.
+Where a hole is what a partition lacks of its period, partition_bounds prints a statement that gives it the bounds of that, unless rows
+are in the way: run that instead of the fix, which makes a partition for the rest, and asks for no lock that readers or writers notice.
 
 Where a hole is a thousand periods long, no command is printed that fills it: it ends at a partition for a time that a bad
 clock made up, and that partition is what should go.`,
@@ -38,8 +36,7 @@ clock made up, and that partition is what should go.`,
     const tables = await readTimeTables(scene);
     const candidates = outermost(tables).filter((table) => holesOf(table).length > 0);
     const orphans = candidates.length === 0 ? [] : await readOrphans(scene);
-    const moves = await readMoves(scene, candidates);
-    return { found: candidates.map((table) => judge(scene, { tables, orphans, moves }, table)) };
+    return { found: candidates.map((table) => judge(scene, { tables, orphans }, table)) };
   },
 };
 
@@ -47,39 +44,6 @@ clock made up, and that partition is what should go.`,
 interface Means {
   readonly tables: TimeTables;
   readonly orphans: readonly Orphan[];
-  readonly moves: ReadonlyMap<number, Move>;
-}
-
-/** A table's partitions that get the bounds of their periods, and those. */
-interface Move {
-  readonly fixes: readonly Fix[];
-  readonly periods: readonly Range[];
-}
-
-/**
- * Finds the tables where a hole is what a partition lacks of its period: a leaf for the hole would keep it from ever getting that.
- *
- * Not with a DEFAULT: rows of the hole in it would be in the way.
- */
-async function readMoves(scene: Scene, candidates: readonly TimeTable[]): Promise<ReadonlyMap<number, Move>> {
-  const lacking = new Map(
-    candidates
-      .flatMap((table) => holesOf(table).flatMap((hole) => lacksIn(table, hole)))
-      .map((lack) => [lack.table.oid, lack.table]),
-  );
-  const odd = [...lacking.values()].flatMap((table) => {
-    const leaves = table.default === null ? oddLeavesOf(table) : null;
-    return leaves === null ? [] : [{ table, rebounds: leaves.rebounds }];
-  });
-  const fixes = odd.length === 0 ? new Map() : await reboundFixes(scene, odd);
-  return new Map(
-    odd.flatMap(({ table, rebounds }) => {
-      const own = fixes.get(table.oid);
-      return own === undefined
-        ? []
-        : [[table.oid, { fixes: own, periods: rebounds.map(({ period }) => period) }] as const];
-    }),
-  );
 }
 
 function judge(scene: Scene, means: Means, table: TimeTable): Found {
@@ -102,11 +66,7 @@ function judge(scene: Scene, means: Means, table: TimeTable): Found {
   };
 }
 
-function fixesOf(
-  { tables, orphans, moves }: Means,
-  table: TimeTable,
-  holes: readonly Range[],
-): readonly Fix[] {
+function fixesOf({ tables, orphans }: Means, table: TimeTable, holes: readonly Range[]): readonly Fix[] {
   // A new leaf in its place would keep a detached one from ever being attached again.
   const back = orphans.filter(
     ({ range, fixes }) => fixes.length > 0 && range !== null && holes.some((hole) => overlaps(hole, range)),
@@ -116,19 +76,13 @@ function fixesOf(
   return [
     ...back.flatMap(({ fixes }) => fixes),
     ...groups.flatMap(([lacking, some]) => {
-      const move = moves.get(lacking.oid);
-      const moved = move?.periods.filter((period) => some.some(({ range }) => overlaps(range, period))) ?? [];
       const taken = [
-        ...moved,
         ...back.filter((orphan) => orphan.table === lacking).flatMap(({ range }) => range ?? []),
         ...lacking.leaves.filter(({ state }) => state === 'detach_pending').map(({ range }) => range),
       ];
       const free = some.flatMap(({ range }) => holesIn(range, taken));
       // Unless something between them is not to be touched.
-      return [
-        ...(moved.length === 0 ? [] : (move?.fixes ?? [])),
-        ...ensureHoles(tables, lacking, free, { atOnce: taken.length === 0 }),
-      ];
+      return ensureHoles(tables, lacking, free, { atOnce: taken.length === 0 });
     }),
   ];
 }
