@@ -5,9 +5,9 @@ import type { PeriodRows } from './default-rows.ts';
 import { intervalOfCommands } from './ensure-fix.ts';
 import type { TimeTable } from './time-table.ts';
 
-/** Which periods of the rows in a DEFAULT shall become leaves, and what holes that leaves. */
+/** Which rows in a DEFAULT are near its partitions and the present, and what holes leaves for those leave. */
 export interface Reach {
-  /** Rows before the first, and from the second on, are to get no leaves; null: there are none such. */
+  /** Rows before the first, and from the second on, are far from all others; null: there are none such. */
   readonly notBefore: Instant | null;
   readonly notAfter: Instant | null;
   /** How many those are. */
@@ -33,7 +33,17 @@ export function reachOf(table: TimeTable, periods: readonly PeriodRows[], now: I
   const whole = (lower: Instant): Range => ({ lower, upper: addPeriods(lower, interval, 1) });
   const ranges = table.leaves.map(({ range }) => range);
   const [first, last] = [lowest(ranges), highest(ranges)];
-  const known = [...ranges, whole(periodStart(now, interval))];
+  const { extent } = table;
+  // What a table without partitions is for only its rows tell.
+  if (ranges.length === 0)
+    return {
+      notBefore: null,
+      notAfter: null,
+      farRows: 0,
+      holes: [gapsOf(periods.map(({ start }) => whole(start)))],
+    };
+  const isCurrent = now >= extent.lower && now < extent.upper;
+  const known = [...ranges, ...(isCurrent ? [whole(periodStart(now, interval))] : [])];
   const all = periods
     .map(({ start, rows }): Period => ({ ...whole(start), rows }))
     .toSorted((a, b) => compare(a.lower, b.lower));
@@ -46,8 +56,8 @@ export function reachOf(table: TimeTable, periods: readonly PeriodRows[], now: I
     notBefore: before?.upper ?? null,
     notAfter: after?.lower ?? null,
     farRows: far.reduce((sum, { rows }) => sum + rows, 0),
-    // Those between partitions that are there are theirs: partition_gaps finds them. Of a table without any all are one side.
-    holes: ranges.length === 0 ? [gaps] : sides,
+    // Those between partitions that are there are theirs: partition_gaps finds them.
+    holes: sides,
   };
 }
 

@@ -1,8 +1,9 @@
 import { qualifiedName } from '../../db/quote.ts';
+import { holesIn } from '../../partitions/coverage.ts';
 import { refusalOf } from '../../partitions/drain-plan.ts';
 import { readDrainFacts } from '../../partitions/drain-read.ts';
 import { fitName } from '../../partitions/names.ts';
-import { formatInstant, formatInstantShort, fromDate } from '../../time/instant.ts';
+import { formatInstant, formatInstantShort, fromDate, type Instant } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
 import { type Reach, reachOf } from '../default-reach.ts';
 import {
@@ -14,8 +15,10 @@ import {
 } from '../default-rows.ts';
 import { ensureHoles, tableWords } from '../ensure-fix.ts';
 import { commandFix, type Fix, shellWord } from '../fix.ts';
+import { type Orphan, readOrphans } from '../orphans.ts';
 import type { Scene } from '../scene.ts';
 import type { TimeTables } from '../time-coverage.ts';
+import type { TimeTable } from '../time-table.ts';
 import { readTimeTables } from '../time-tables.ts';
 
 /** Finds rows in DEFAULT partitions of tables partitioned by time. */
@@ -28,8 +31,9 @@ keep the partition that they belong into from being made: ATTACH refuses it, and
 
 The rows are counted up to 100,001, which needs SELECT on DEFAULT. Rows before the year 2000 or more than ten years ahead, infinite
 times, and no time at all are told apart, for no partition should exist for them: they come from clocks that were never set, and
-the drain moves them into an ordinary table of their own. So it does, as it is printed here, with rows that lie beyond more than a year
-in which there is no partition and no other row: leaves for them would leave a hole there. Shorter holes are filled with partitions.
+the drain moves them into an ordinary table of their own. Rows that lie beyond more than a year in which there is no partition and no
+other row may be of a wrong clock, or a backfill: those the fix leaves where they are, and the finding names both commands. Shorter
+holes are filled with partitions, but for those that a detached partition fills again.
 DEFAULT partitions of lists are left alone: rows are at home there.`,
   thresholds: {},
   opens: true,
@@ -46,6 +50,7 @@ DEFAULT partitions of lists are left alone: rows are at home there.`,
     );
     const byOid = new Map(contents.map((content) => [content.oid, content]));
     const found: Found[] = [];
+    const filled: Filled[] = [];
     for (const one of all) {
       const why = hindrances.get(one.byDefault.oid);
       const content = byOid.get(one.byDefault.oid);
@@ -53,10 +58,12 @@ DEFAULT partitions of lists are left alone: rows are at home there.`,
       if (missed !== null) found.push(missed);
       if (why !== undefined || content === undefined || content.rows === 0) continue;
       const facts = await readDrainFacts(scene.session, one.table, one.byDefault);
-      found.push(
-        judge(scene, tables, { ...one, content, refusal: refusalOf(one.byDefault.qualified, facts) }),
-      );
+      const reach = reachOf(one.table, content.periods, fromDate(scene.now));
+      const refusal = refusalOf(one.byDefault.qualified, facts);
+      filled.push({ ...one, content, reach, refusal });
     }
+    const orphans = filled.some(({ reach }) => reach.holes.flat().length > 0) ? await readOrphans(scene) : [];
+    for (const one of filled) found.push(judge(tables, orphans, one));
     return { found };
   },
 };
@@ -64,13 +71,13 @@ DEFAULT partitions of lists are left alone: rows are at home there.`,
 /** A DEFAULT with rows, and why the drain would leave them there. */
 interface Filled extends WithDefault {
   readonly content: DefaultContent;
+  readonly reach: Reach;
   readonly refusal: ReturnType<typeof refusalOf>;
 }
 
-function judge(scene: Scene, tables: TimeTables, filled: Filled): Found {
-  const { table, byDefault, content, refusal } = filled;
+function judge(tables: TimeTables, orphans: readonly Orphan[], filled: Filled): Found {
+  const { table, byDefault, content, reach, refusal } = filled;
   const { rows, isMore, insane, earliest, latest } = content;
-  const reach = reachOf(table, content.periods, fromDate(scene.now));
   const count = `${isMore ? 'more than ' : ''}${isMore ? rows - 1 : rows} ${rows === 1 ? 'row' : 'rows'}`;
   const span =
     earliest === null || latest === null
@@ -78,10 +85,8 @@ function judge(scene: Scene, tables: TimeTables, filled: Filled): Found {
       : `, of ${formatInstantShort(earliest)} to ${formatInstantShort(latest)}`;
   const stray =
     insane === 0 ? '' : ` No partition should exist for ${insane === rows ? 'any' : insane} of them.`;
-  const far =
-    reach.farRows === 0
-      ? ''
-      : ` ${reach.farRows} of them ${reach.farRows === 1 ? 'lies' : 'lie'} beyond more than a year without any, as those of a wrong clock do.`;
+  const isMendable = isDrained(filled) && refusal === null;
+  const far = reach.farRows === 0 ? '' : ` ${describeFar(filled, isMendable)}`;
   return {
     severity: 'warning',
     object: table.qualified,
@@ -95,7 +100,7 @@ function judge(scene: Scene, tables: TimeTables, filled: Filled): Found {
       earliest: earliest === null ? null : formatInstant(earliest),
       latest: latest === null ? null : formatInstant(latest),
     },
-    fixes: isDrained(filled) && refusal === null ? fixesOf(tables, filled, reach) : [],
+    fixes: isMendable ? fixesOf(tables, orphans, filled) : [],
   };
 }
 
@@ -104,21 +109,46 @@ function isDrained({ table, byDefault }: WithDefault): boolean {
   return table.isManaged && byDefault.relkind === 'r';
 }
 
+/** Rows far from all others are for somebody to judge who knows them: nothing is printed that moves them by itself. */
+function describeFar(
+  { table, reach: { farRows, notBefore, notAfter } }: Filled,
+  isMendable: boolean,
+): string {
+  const lie = `${farRows} of them ${farRows === 1 ? 'lies' : 'lie'} beyond more than a year without any.`;
+  if (!isMendable) return lie;
+  const ends = [...end('--not-before', notBefore), ...end('--not-after', notAfter)];
+  return `${lie} Where a wrong clock made ${farRows === 1 ? 'it' : 'them'}, move ${farRows === 1 ? 'it' : 'them'} out of the table: ${drain(table, [...ends, quarantine(table)])}. Where ${farRows === 1 ? 'it is' : 'they are'} right, make partitions: ${drain(table, [])}.`;
+}
+
+const end = (option: string, at: Instant | null): readonly string[] =>
+  at === null ? [] : [`${option} ${formatInstantShort(at)}`];
+
+const quarantine = (table: TimeTable): string =>
+  `--quarantine ${shellWord(qualifiedName(table.schema, fitName(table.name, '_quarantine')))}`;
+
+const drain = (table: TimeTable, words: readonly string[]): string =>
+  `sensordb partitions drain ${[tableWords(table), ...words].join(' ')}`;
+
 function fixesOf(
   tables: TimeTables,
-  { table, content: { insane, isMore } }: Filled,
-  { notBefore, notAfter, farRows, holes }: Reach,
+  orphans: readonly Orphan[],
+  { table, content, reach: { notBefore, notAfter, farRows, holes } }: Filled,
 ): readonly Fix[] {
-  const aside = qualifiedName(table.schema, fitName(table.name, '_quarantine'));
-  const words = [
-    tableWords(table),
-    ...(notBefore === null ? [] : [`--not-before ${formatInstantShort(notBefore)}`]),
-    ...(notAfter === null ? [] : [`--not-after ${formatInstantShort(notAfter)}`]),
-    ...(insane + farRows > 0 || isMore ? [`--quarantine ${shellWord(aside)}`] : []),
-  ];
+  const { rows, insane, isMore } = content;
+  const words =
+    farRows > 0
+      ? [...end('--from', notBefore), ...end('--until', notAfter)]
+      : insane > 0 || isMore
+        ? [quarantine(table)]
+        : [];
+  // A detached partition fills the hole better, and could not be attached beside a new one.
+  const taken = orphans.flatMap((orphan) => (orphan.table === table ? (orphan.range ?? []) : []));
   return [
-    commandFix('partition', `sensordb partitions drain ${words.join(' ')}`),
-    ...holes.flatMap((some) => ensureHoles(tables, table, some)),
+    ...(farRows > 0 && rows === farRows + insane ? [] : [commandFix('partition', drain(table, words))]),
+    ...holes.flatMap((some) => {
+      const free = some.flatMap((hole) => holesIn(hole, taken));
+      return ensureHoles(tables, table, free, { atOnce: taken.length === 0 });
+    }),
   ];
 }
 
