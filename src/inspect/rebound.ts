@@ -38,8 +38,9 @@ export function planRebounds(
     ranges.set(leaf.oid, period);
     rest = rest.filter((one) => one.leaf !== leaf);
   }
-  // What one gives up, and no other takes, would be a hole: rows of it fail.
-  const holes = holesBetween([...ranges.values()]);
+  // What one gives up, and no other takes, would be a hole: rows of it fail, or go to DEFAULT. Without a DEFAULT those at the end stop it.
+  const before = table.default === null ? [] : table.leaves.map(({ range }) => range);
+  const holes = holesBetween([...ranges.values()], before);
   const careless = chosen.filter(({ leaf }) => holes.some((hole) => overlaps(hole, leaf.range)));
   if (careless.length === 0) return chosen;
   return planRebounds(
@@ -49,13 +50,13 @@ export function planRebounds(
   );
 }
 
-/** Finds what ranges leave open between the first and the last. */
-function holesBetween(ranges: readonly Range[]): readonly Range[] {
-  const whole = mergeRanges(ranges);
+/** Finds what ranges leave open between the first and the last, of others, too. */
+function holesBetween(ranges: readonly Range[], others: readonly Range[]): readonly Range[] {
+  const whole = mergeRanges([...ranges, ...others]);
   const [first, last] = [whole[0], whole.at(-1)];
   return first === undefined || last === undefined
     ? []
-    : holesIn({ lower: first.lower, upper: last.upper }, whole);
+    : holesIn({ lower: first.lower, upper: last.upper }, mergeRanges(ranges));
 }
 
 /** The period that a range is most of, and that is most of it. */

@@ -144,6 +144,18 @@ describe('partition_bounds', () => {
       expect(then.findings).toMatchObject([{ check: 'partition_bounds', fix: [] }]);
     });
 
+    it('prints none that would move rows into DEFAULT', async () => {
+      await database.sql.unsafe(`create table late (at timestamptz not null) partition by range (at);
+        ${leavesOf('late', months('2026-01', 6))}
+        create table late_06 partition of late for values from ('2026-06-01Z') to ('2026-07-02Z');
+        create table late_default partition of late default`);
+      const look = async () =>
+        (await inspect(database, ['--only', 'partition_bounds', '--table', 'late'])).findings;
+      expect(await look()).toMatchObject([{ evidence: { leafCount: 1 }, fix: [] }]);
+      await database.sql`drop table late_default`;
+      expect(await look()).toMatchObject([{ fix: [expect.stringMatching(/^do /)] }]);
+    });
+
     it('changes nothing where a row has no place to go to', async () => {
       await shifted.sql`insert into "R" ("at") values ('2026-01-01 02:00Z')`;
       const before = [await rows('"R"'), await rows('n11'), await rows('n12')];
