@@ -16,8 +16,8 @@ interface TransactionOptions {
  *
  * SET LOCAL rather than SET: behind PgBouncer in transaction mode a session setting would land on a connection that
  * others use. The search_path is fixed, so that nobody's function or operator can stand in for a built-in one, and
- * TimeZone and DateStyle are, since partition bounds are printed by them, and quote_all_identifiers, since names are compared. jit off: a plan over thousands of leaves
- * costs more to compile than to run.
+ * TimeZone and DateStyle are, since partition bounds are printed by them, and quote_all_identifiers, since names are
+ * compared. jit off: a plan over thousands of leaves costs more to compile than to run.
  */
 export function openingStatements({
   access,

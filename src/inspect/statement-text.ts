@@ -1,6 +1,7 @@
 /** What a query that is looked at is prepared as. */
 export const PREPARED = 'sensordb_inspect';
 
+const COMMENTS = /^(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
 const CURSOR = /^\s*declare\s[^;]*?\scursor\s[^;]*?\bfor\s+/i;
 const PREPARE = /^\s*prepare\s+(?:"[^"]*"|\w+)\s*(?:\([^)]*\)\s*)?as\s+/i;
 
@@ -16,7 +17,11 @@ const EXTRACT = /\bextract\s*\(\s*(?:\$\d+|\w+)\s+from\b/gi;
  * `interval $1`, once a literal, as a cast, `extract($1 from …)` with a field, and what is selected as it is grouped by.
  */
 export function preparable(text: string): string {
-  const query = text.replace(CURSOR, '').replace(PREPARE, '').replaceAll(EXTRACT, 'extract(epoch from');
+  const query = text
+    .replace(COMMENTS, '')
+    .replace(CURSOR, '')
+    .replace(PREPARE, '')
+    .replaceAll(EXTRACT, 'extract(epoch from');
   return renumbered(asGrouped(query).replaceAll(TYPED, '($2::$1)'));
 }
 
@@ -66,10 +71,12 @@ function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
-/** PREPARE wants parameters without gaps between their numbers. */
+/** PREPARE wants parameters without gaps between their numbers; what is quoted, and comments, are none. */
 function renumbered(text: string): string {
   const order = new Map<string, number>();
-  return text.replaceAll(/\$(\d+)/g, (_all, number: string) => {
+  const token = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|(?<![\w$])\$(\d+)/g;
+  return text.replaceAll(token, (all, number: string | undefined) => {
+    if (number === undefined) return all;
     if (!order.has(number)) order.set(number, order.size + 1);
     return `$${order.get(number)}`;
   });

@@ -210,9 +210,17 @@ describe(CHECK, () => {
     });
 
     it.each([
-      ['behind a comment', `-- name: All :many\n/* app */ select id from "Readings" where value > 5`],
-    ])('finds one %s', async (_what, statement) => {
-      await run(statement);
+      ['behind a comment', ['-- name: All :many\n/* app */ select id from "Readings" where value > 5']],
+      [
+        'with a number in a comment and in a name',
+        ['select id as "a$7" /* $9 */ from "Readings" where value > 5'],
+      ],
+      [
+        'of a cursor behind a comment',
+        ['begin', '/* app */ declare c cursor for select id from "Readings"', 'fetch 10 from c', 'commit'],
+      ],
+    ])('finds one %s', async (_what, statements) => {
+      await run(...statements);
       expect((await inspectOnly(database, CHECK)).findings).toMatchObject([{ severity: 'warning' }]);
     });
 

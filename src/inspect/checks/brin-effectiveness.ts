@@ -27,10 +27,10 @@ is one of them, in no order all. Without that it is judged by pg_stats.correlati
 partitioned table as a whole stays near 1 even when two of three partitions are in no order, since partitions follow each other.
 Correlation errs where some few devices were loaded one after another: then an index may still exclude much.
 
-Looked at are columns, not expressions, whose operator class keeps minimum and maximum, on tables of sixteen ranges and more; what has a B-tree index beginning
-with the same column does not depend on the order. The fix builds one on the partition. The other way is to rewrite the partition in
-the order of time, by CLUSTER, which holds everybody off it, or pg_repack; for outliers alone (late rows) minmax_multi operator
-classes (14 and later) do.`,
+Looked at are columns, not expressions, whose operator class keeps minimum and maximum, on tables of sixteen ranges and more; what has a
+B-tree index beginning with the same column does not depend on the order. The fix builds one on the partition. The other way is to rewrite
+the partition in the order of time, by CLUSTER, which holds everybody off it, or pg_repack; for outliers alone (late rows) minmax_multi
+operator classes (14 and later) do.`,
   thresholds: {
     overlap_percent: {
       value: 66,

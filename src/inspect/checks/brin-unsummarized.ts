@@ -23,9 +23,10 @@ that were full when autosummarize was set. Told by ranges before one that has it
 that an ANALYZE has seen that is long ago. Then a VACUUM summarizes them, or the fix; autovacuum comes when enough was inserted.
 
 Without that it is estimated from the rows inserted since the last VACUUM. Where few were, all is well; where many were, and nothing else
-summarizes (autosummarize is off for the index, or autovacuum for the server), that is reported as an estimate. Where autosummarize
-may have done it or not, it is not yet known while a VACUUM is to be expected, for it makes sure, and unknown after that. The estimate is wrong when the index was built after the rows came in
-and no VACUUM has run since, and after a VACUUM that left out the indexes. Where the statistics were lost, it waits for the next VACUUM.
+summarizes (autosummarize is off for the index, or autovacuum for the server), that is reported as an estimate. Where autosummarize may
+have done it or not, it is not yet known while a VACUUM is to be expected, for it makes sure, and unknown after that. The estimate is
+wrong when the index was built after the rows came in and no VACUUM has run since, and after a VACUUM that left out the indexes. Where the
+statistics were lost, it waits for the next VACUUM.
 
 autosummarize cannot be set on the index of a partitioned table once it is there (PostgreSQL refuses), but on that of each partition.`,
   thresholds: {

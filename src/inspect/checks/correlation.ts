@@ -13,9 +13,9 @@ export const correlation: Check = {
 the less the smaller it is, and the planner reckons with it: it takes a BRIN index for useless where the correlation is poor, even if
 the index would exclude much.
 
-Looked at are the columns, not the expressions, of BRIN indexes that keep minimum and maximum, on tables of sixteen ranges and more which have no B-tree index
-beginning with that column. The figure is that of each partition itself, not the inherited one of the partitioned table, which stays
-near 1 whatever the partitions look like. It is a note: brin_effectiveness warns when the index has become useless.`,
+Looked at are the columns, not the expressions, of BRIN indexes that keep minimum and maximum, on tables of sixteen ranges and more which
+have no B-tree index beginning with that column. The figure is that of each partition itself, not the inherited one of the partitioned
+table, which stays near 1 whatever the partitions look like. It is a note: brin_effectiveness warns when the index has become useless.`,
   thresholds: {
     least: {
       value: 0.75,

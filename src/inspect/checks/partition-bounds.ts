@@ -22,11 +22,12 @@ left alone: its bounds are as somebody wanted them. So are partitions from MINVA
 
 Nothing has to be done: such a partition leaves with its rows when retention gets to it. The fix gives partitions that are most of one
 period, of which no other has a part, the bounds of that, and puts the rows that they lose where they belong. It is one statement, which
-holds ACCESS EXCLUSIVE on the table while it reads those partitions, and does nothing at all when a row has no place to go to, or one
-of DEFAULT belongs into the new bounds (sensordb partitions ensure, and drain, help with that). It is printed only where nobody else
-sees rows move: no trigger, rule or foreign key that leads to the table or a partition of it, and no publication. For a partition that covers several periods, or is one of
-several in one, there is no such statement, since its rows belong into other partitions: detach it (sensordb partitions detach), make
-the partitions of its periods (sensordb partitions ensure --from … --until …), and insert its rows into the parent; until then nobody sees them.`,
+holds ACCESS EXCLUSIVE on the table while it reads those partitions, and does nothing at all when a row has no place to go to, or one of
+DEFAULT belongs into the new bounds (sensordb partitions ensure, and drain, help with that). It is printed only where nobody else sees
+rows move: no trigger, rule or foreign key that leads to the table or a partition of it, and no publication. For a partition that covers
+several periods, or is one of several in one, there is no such statement, since its rows belong into other partitions: detach it (sensordb
+partitions detach), make the partitions of its periods (sensordb partitions ensure --from … --until …), and insert its rows into the
+parent; until then nobody sees them.`,
   thresholds: {
     row_leaves: {
       value: LEAST_ROW,

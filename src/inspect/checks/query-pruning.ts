@@ -33,11 +33,12 @@ each of them and each of its indexes. timestamp::date = …, date_trunc('day', t
 timestamp < … prune, as literals when the query is planned, as parameters or now() when it begins to run.
 
 Proved by EXPLAIN, which plans and runs no query: of the queries in the config file (inspect.queries) and, where pg_stat_statements is
-installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that cannot nothing; when nothing is
-pruned, it is planned for values about the present, too. What is pruned by values that the query itself finds, of a subquery or another table, counts as pruned.
-Views of the table count as the table; functions are not looked into, nor is what utility commands such as COPY and CREATE TABLE AS read.
-For a table of which no query is known only the setting enable_partition_pruning is looked at, and the check stands in notYet; so it does
-when one of pg_stat_statements cannot be planned as that prints it, without its literals.
+installed, of the role's own that took the most time. Parameters are null then: a condition that can prune prunes everything, one that
+cannot nothing; when nothing is pruned, it is planned for values about the present, too. What is pruned by values that the query itself
+finds, of a subquery or another table, counts as pruned. Views of the table count as the table; functions are not looked into, nor is what
+utility commands such as COPY and CREATE TABLE AS read. For a table of which no query is known only the setting enable_partition_pruning
+is looked at, and the check stands in notYet; so it does when one of pg_stat_statements cannot be planned as that prints it, without its
+literals.
 
 A query for the first rows in the order of the partition key (ORDER BY timestamp DESC LIMIT 1) opens one partition after the other until
 it has them: that is no fault, though all of them stand in its plan. It reads many when it has to look for rows of something rare.

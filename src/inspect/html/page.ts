@@ -35,7 +35,7 @@ ${suppressed.length === 0 ? null : html`<section><h2>Suppressed</h2>${list(suppr
 ${keys('Known before', baseline?.known ?? [])}${keys('Resolved since', baseline?.resolved ?? [])}
 ${pictured.map((one) => pictures(one, report))}
 <section><h2>Checks that passed</h2>${list(passed.map((name) => html`<li>${name}</li>`))}</section>
-${notYet.length === 0 ? null : html`<section><h2>Not yet</h2><p>Their statistics are too young to judge by, or there are none.</p>${list(notYet.map(({ check, ripeAt, needs }) => html`<li>${check}${needs !== undefined ? `, it needs ${needs}` : ripeAt === null ? '' : `, from ${ripeAt.toISOString().slice(0, 10)} on`}</li>`))}</section>`}
+${notYet.length === 0 ? null : html`<section><h2>Not yet</h2><p>They cannot judge yet: their statistics are too young, or they need what is named.</p>${list(notYet.map(({ check, ripeAt, needs }) => html`<li>${check}${needs !== undefined ? `, it needs ${needs}` : ripeAt === null ? '' : `, from ${ripeAt.toISOString().slice(0, 10)} on`}</li>`))}</section>`}
 </main><script>${{ markup: SCRIPT }}</script></body></html>
 `;
   return page.markup;
