@@ -69,8 +69,12 @@ describe('default_rows', () => {
       {
         object: 'public.r',
         message:
-          'public.r_default holds 5 rows, of 2026-08-01 to 2026-08-01. No partition should exist for 4 of them.',
-        fix: ['sensordb partitions drain --table public.r --quarantine public.r_quarantine'],
+          'public.r_default holds 5 rows, of 2026-08-01 to 2026-08-01. No partition should exist for 4 of them: --quarantine takes them out of the table.',
+        fix: [
+          'sensordb partitions drain --table public.r --from 2000-01-01 --until 2036-04-01',
+          'sensordb partitions drain --table public.r --quarantine public.r_quarantine',
+        ],
+        irreversible: ['sensordb partitions drain --table public.r --quarantine public.r_quarantine'],
       },
     ]);
     await applyFixes(database, findings, { now });
@@ -132,6 +136,24 @@ describe('default_rows', () => {
       ]);
       await database.sql`drop table ${database.sql(table)}`;
     }
+  });
+
+  it('stops at neither end for rows that it leaves', async () => {
+    await database.sql.unsafe(`
+      create table ends (id bigint, at timestamptz not null) partition by range (at);
+      ${leavesOf('ends', months('2026-01', 7))}
+      create table ends_default partition of ends default;
+      insert into ends values (1, '1970-01-01Z'), (2, '2026-07-02Z'), (3, '2031-07-02Z')`);
+    const words = ['--only', 'default_rows', '--table', 'ends'];
+    const { findings } = await inspect(database, words, { now });
+    expect(findings).toMatchObject([
+      { evidence: { rowsFarAway: 1, rowsForNoPartition: 1 }, irreversible: [] },
+    ]);
+    await applyFixes(database, findings, { now });
+    expect((await inspect(database, words, { now })).findings).toMatchObject([
+      { evidence: { rows: 2 }, fix: [] },
+    ]);
+    await database.sql`drop table ends`;
   });
 
   it('leaves room for a detached partition that fills the hole again', async () => {
@@ -198,7 +220,7 @@ describe('default_rows', () => {
     expect(findings[0]?.message).toMatch(/holds more than 100000 rows/);
     // Who knows what the rest is.
     expect(findings[0]?.fix).toEqual([
-      'sensordb partitions drain --table public.r --quarantine public.r_quarantine',
+      'sensordb partitions drain --table public.r --from 2000-01-01 --until 2036-04-01',
     ]);
   });
 });

@@ -205,6 +205,18 @@ describe('a script of fixes', () => {
     expect(run.stdout).not.toContain('Left');
   });
 
+  it('runs a command that needs consent with it alone', async () => {
+    const text = 'sensordb partitions ensure --until 2031-02-01 --from 2031-01-01';
+    const script = scriptOf([
+      finding('rows', 'public.x', [{ ...commandFix('partition', text), isIrreversible: true }]),
+    ]);
+    const made = async () => (await database.sql`select from pg_class where relname ~ '_2031_01$'`).length;
+    expect(await psql(script)).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(text) });
+    expect(await made()).toBe(0);
+    expect(await psql(script, database.url, ['-v', 'irreversible=yes'])).toMatchObject({ exitCode: 0 });
+    expect(await made()).toBe(1);
+  });
+
   it('of nothing runs nothing', async () => {
     const script = scriptOf([finding('long_transactions', 'pid\n1', [])]);
     expect(script.split('\n').every((line) => line === '' || line.startsWith('--'))).toBe(true);

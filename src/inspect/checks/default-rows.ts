@@ -1,7 +1,7 @@
 import { qualifiedName } from '../../db/quote.ts';
 import { holesIn } from '../../partitions/coverage.ts';
-import { refusalOf } from '../../partitions/drain-plan.ts';
-import { readDrainFacts } from '../../partitions/drain-read.ts';
+import { refusalOf, usualSaneRange } from '../../partitions/drain-plan.ts';
+import { readDrainFacts, type Sane } from '../../partitions/drain-read.ts';
 import { fitName } from '../../partitions/names.ts';
 import { formatInstant, formatInstantShort, fromDate, type Instant } from '../../time/instant.ts';
 import type { Check, Found } from '../check.ts';
@@ -13,7 +13,7 @@ import {
   readHindrances,
   type WithDefault,
 } from '../default-rows.ts';
-import { ensureHoles, tableWords } from '../ensure-fix.ts';
+import { ensureHoles, intervalOfCommands, tableWords } from '../ensure-fix.ts';
 import { commandFix, type Fix, shellWord } from '../fix.ts';
 import { type Orphan, readOrphans } from '../orphans.ts';
 import type { Scene } from '../scene.ts';
@@ -31,7 +31,8 @@ keep the partition that they belong into from being made: ATTACH refuses it, and
 
 The rows are counted up to 100,001, which needs SELECT on DEFAULT; of more only those are judged. Rows before the year 2000 or more
 than ten years ahead, infinite times, and no time at all are told apart, for no partition should exist for them: they come from clocks
-that were never set, and the drain moves them into an ordinary table of their own. Rows that lie beyond more than a year in which there
+that were never set, and a drain of its own moves them into an ordinary table, which takes them out of this one: a script of fixes runs
+that only with consent. Rows that lie beyond more than a year in which there
 is no partition and no other row may be of a wrong clock, or a backfill: those the fix leaves where they are, and the finding names
 both commands. Shorter holes are filled with partitions, but for those that a detached partition fills again.
 DEFAULT partitions of lists are left alone: rows are at home there.`,
@@ -60,7 +61,8 @@ DEFAULT partitions of lists are left alone: rows are at home there.`,
       const facts = await readDrainFacts(scene.session, one.table, one.byDefault);
       const reach = reachOf(one.table, content.periods, fromDate(scene.now));
       const refusal = refusalOf(one.byDefault.qualified, facts);
-      filled.push({ ...one, content, reach, refusal });
+      const sane = usualSaneRange(intervalOfCommands(one.table), fromDate(scene.now));
+      filled.push({ ...one, content, reach, sane, refusal });
     }
     const orphans = filled.some(({ reach }) => reach.holes.flat().length > 0) ? await readOrphans(scene) : [];
     for (const one of filled) found.push(judge(tables, orphans, one));
@@ -72,6 +74,7 @@ DEFAULT partitions of lists are left alone: rows are at home there.`,
 interface Filled extends WithDefault {
   readonly content: DefaultContent;
   readonly reach: Reach;
+  readonly sane: Sane;
   readonly refusal: ReturnType<typeof refusalOf>;
 }
 
@@ -84,7 +87,9 @@ function judge(tables: TimeTables, orphans: readonly Orphan[], filled: Filled): 
       ? ''
       : `, of ${formatInstantShort(earliest)} to ${formatInstantShort(latest)}`;
   const stray =
-    insane === 0 ? '' : ` No partition should exist for ${insane === rows ? 'any' : insane} of them.`;
+    insane === 0
+      ? ''
+      : ` No partition should exist for ${insane === rows ? 'any' : insane} of them: --quarantine takes them out of the table.`;
   const isMendable = isDrained(filled) && refusal === null;
   const far = reach.farRows === 0 ? '' : ` ${describeFar(filled, isMendable)}`;
   return {
@@ -132,19 +137,21 @@ const drain = (table: TimeTable, words: readonly string[]): string =>
 function fixesOf(
   tables: TimeTables,
   orphans: readonly Orphan[],
-  { table, content, reach: { notBefore, notAfter, farRows, holes } }: Filled,
+  { table, content, sane, reach: { notBefore, notAfter, farRows, holes } }: Filled,
 ): readonly Fix[] {
   const { rows, insane, isMore } = content;
-  const words =
-    farRows > 0
-      ? [...end('--from', notBefore), ...end('--until', notAfter)]
-      : insane > 0 || isMore
-        ? [quarantine(table)]
-        : [];
+  // Without these the drain reports what no partition should exist for, and exits 3.
+  const isBounded = farRows + insane > 0 || isMore;
+  const [from, until] = isBounded ? [notBefore ?? sane.lower, notAfter ?? sane.upper] : [null, null];
+  const near = drain(table, [...end('--from', from), ...end('--until', until)]);
   // A detached partition fills the hole better, and could not be attached beside a new one.
   const taken = orphans.flatMap((orphan) => (orphan.table === table ? (orphan.range ?? []) : []));
   return [
-    ...(farRows > 0 && rows === farRows + insane ? [] : [commandFix('partition', drain(table, words))]),
+    ...(rows === farRows + insane ? [] : [commandFix('partition', near)]),
+    // Nobody sees them in the table any more: that is for somebody to agree to.
+    ...(insane > 0 && farRows === 0
+      ? [{ ...commandFix('partition', drain(table, [quarantine(table)])), isIrreversible: true as const }]
+      : []),
     ...holes.flatMap((some) => {
       const free = some.flatMap((hole) => holesIn(hole, taken));
       return ensureHoles(tables, table, free, { atOnce: taken.length === 0 });
