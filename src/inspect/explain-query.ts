@@ -12,6 +12,8 @@ type Explained = Plans | { readonly problem: string };
 /** What planning a query came to. */
 export interface Plans {
   readonly tree: PlanNode;
+  /** How many parameters it has no values for; the others have them. */
+  readonly parameters: number;
   /** Those for values of the parameters, where the first left doubts. */
   readonly others: readonly PlanNode[];
   /** The OIDs of all relations that planning has locked to read them, the parents of pruned partitions among them. */
@@ -21,7 +23,7 @@ export interface Plans {
 /** What may come of a plan, and of what time values are made for its parameters. */
 export interface Doubts {
   readonly now: Date;
-  readonly isDoubtful: (tree: PlanNode) => boolean;
+  readonly isDoubtful: (tree: PlanNode, parameters: number) => boolean;
 }
 
 /**
@@ -78,8 +80,8 @@ async function explainPrepared(
         where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation' and (l.mode <> 'RowExclusiveLock' or $1::bool)`,
       [changesRows(tree)],
     );
-    const others = types.length > 0 && isDoubtful(tree) ? await explainWithValues(types) : [];
-    return { tree, others, relations: locks[0]?.relations ?? [] };
+    const others = types.length > 0 && isDoubtful(tree, types.length) ? await explainWithValues(types) : [];
+    return { tree, parameters: types.length, others, relations: locks[0]?.relations ?? [] };
   } finally {
     // What was prepared outlives the transaction.
     await runAlways('rollback to savepoint planning').catch(() => {});

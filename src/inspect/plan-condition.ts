@@ -2,6 +2,8 @@
 interface Column {
   readonly alias: string;
   readonly name: string;
+  /** How many the query itself has in the plan. */
+  readonly parameters: number;
 }
 
 const TOKEN = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\d+|[\p{L}_][\p{L}\p{N}_$]*|[\d.]+|::|[<>=!~@#%^&|*/+-]+|\S/gu;
@@ -12,7 +14,8 @@ const COMPARED: readonly string[] = ['=', '<', '<=', '>', '>='];
  * finds: an InitPlan, printed as `$0` or `(InitPlan 1)` (17 on), or a row of the outer side of a nested loop. An Append prunes by
  * these, where the column is the partition key (14 to 18).
  *
- * A parameter of the query itself is printed as `$1`, too: an Append has pruned by it before EXPLAIN prints.
+ * A parameter of the query itself is printed as `$1`, too, and does not count: what an Append can prune by it, it has pruned before
+ * EXPLAIN prints. Nor does anything together with a function that gives another value for each row.
  */
 export function comparesWithFound(condition: string, column: Column): boolean {
   return conjuncts(condition.match(TOKEN) ?? []).some((tokens) => isComparison(tokens, column));
@@ -75,12 +78,23 @@ function isColumn(tokens: readonly string[], { alias, name }: Column): boolean {
 
 const NAME = /^["\p{L}_]/u;
 
-function isFound(tokens: readonly string[], { alias }: Column): boolean {
+/** Those of PostgreSQL that give a time, or may make one another. */
+const VOLATILE = new Set(['clock_timestamp', 'timeofday', 'random', 'random_normal', 'gen_random_uuid']);
+
+function isFound(tokens: readonly string[], { alias, parameters }: Column): boolean {
+  if (tokens.some((token, at) => VOLATILE.has(token) && tokens[at + 1] === '(')) return false;
   const qualified = tokens.flatMap((token, at) =>
-    token === '.' && NAME.test(tokens[at - 1] ?? '') && tokens[at + 2] !== '('
+    token === '.' && NAME.test(tokens[at - 1] ?? '') && tokens[at - 2] !== '::' && tokens[at + 2] !== '('
       ? [tokens[at - 1] as string]
       : [],
   );
   if (qualified.some((one) => isName(one, alias))) return false;
-  return qualified.length > 0 || tokens.some((token) => token === 'InitPlan' || /^\$\d+$/.test(token));
+  const isInitPlan = (token: string): boolean =>
+    token === 'InitPlan' || (/^\$\d+$/.test(token) && !isWithin(Number(token.slice(1)), parameters));
+  return qualified.length > 0 || tokens.some(isInitPlan);
+}
+
+/** InitPlans are counted from 0, parameters of a query from 1. */
+function isWithin(number: number, parameters: number): boolean {
+  return number >= 1 && number <= parameters;
 }

@@ -22,6 +22,14 @@ export interface ScannedRelation {
   readonly name: string;
 }
 
+/** How a plan is read. */
+interface Reading {
+  readonly isOrdered?: boolean;
+  readonly key?: string | null;
+  /** Of the query, as many as the plan has no values for. */
+  readonly parameters?: number;
+}
+
 /**
  * Lists the relations that a plan reads, each once; those that are pruned when it begins to run are not among them, nor, with the
  * partition key, those that an Append prunes while it runs: EXPLAIN shows them, for their number hangs on values still to come.
@@ -31,12 +39,16 @@ export interface ScannedRelation {
  */
 export function scannedRelations(
   plan: PlanNode,
-  { isOrdered = false, key = null }: { readonly isOrdered?: boolean; readonly key?: string | null } = {},
+  { isOrdered = false, key = null, parameters = 0 }: Reading = {},
 ): readonly ScannedRelation[] {
   const found = new Map<string, ScannedRelation>();
   const visit = (node: PlanNode, isLimited: boolean): void => {
     const { 'Node Type': type, 'Relation Name': name, Schema: schema, Plans: plans = [] } = node;
-    if (name !== undefined && schema !== undefined && !(key !== null && isPrunedWhileRunning(node, key))) {
+    if (
+      name !== undefined &&
+      schema !== undefined &&
+      !(key !== null && isPrunedWhileRunning(node, key, parameters))
+    ) {
       found.set(`${schema}\0${name}`, { schema, name });
     }
     const isFirstOnly = isLimited && type === 'Append' && plans.every(comesInOrder);
@@ -61,8 +73,8 @@ const LETS_THROUGH = new Set(['Result', 'Subquery Scan', 'LockRows', 'Append']);
 const IN_ORDER = new Set(['Index Scan', 'Index Only Scan', 'Sort', 'Incremental Sort', 'Merge Append']);
 
 /** Tells whether an Append leaves a scan out by values that are found while the plan runs. */
-function isPrunedWhileRunning(node: PlanNode, key: string): boolean {
-  const column = { alias: node.Alias ?? '', name: key };
+function isPrunedWhileRunning(node: PlanNode, key: string, parameters: number): boolean {
+  const column = { alias: node.Alias ?? '', name: key, parameters };
   return [node.Filter, node['Index Cond'], node['Recheck Cond']].some(
     (condition) => condition !== undefined && comparesWithFound(condition, column),
   );

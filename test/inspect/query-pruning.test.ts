@@ -303,6 +303,7 @@ describe(`${CHECK}, of what a plan opens`, () => {
                            timestamptz '2026-01-01+00' + make_interval(months => n), timestamptz '2026-01-01+00' + make_interval(months => n + 1));
           end loop;
         end loop; end $$;
+      create schema types; create domain types.words as text;
       create index on r (device_id, "timestamp");
       create index on r ("timestamp");
       create index on r (id);
@@ -354,6 +355,18 @@ describe(`${CHECK}, of what a plan opens`, () => {
     [
       'in a CASE',
       'select from r where case when device_id = 1 then timestamp >= (select now()) else true end',
+    ],
+    [
+      'with a time of its own for each row',
+      `select from r where timestamp >= clock_timestamp() - $1::interval`,
+    ],
+    [
+      'with such a time and another',
+      'select from r where timestamp >= clock_timestamp() - (select $1::interval)',
+    ],
+    [
+      'with a type of a schema',
+      `select from r where timestamp >= (to_char(now(), '"2000-01-01"')::types.words)::timestamptz`,
     ],
     ['with a fraction of a second', `select from r where timestamp >= '2000-01-01 00:00:00.5+00'`],
     [

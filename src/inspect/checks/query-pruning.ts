@@ -105,7 +105,8 @@ async function lookAt(scene: Scene, tables: readonly PartitionedTable[], locks: 
     scene,
     queries.filter(isPlanned),
     scene.threshold('seconds'),
-    (query) => (tree) => tables.some((table) => isWhole(scene, table, readBy(query, tree, table))),
+    (query) => (tree, parameters) =>
+      tables.some((table) => isWhole(scene, table, readBy(query, tree, table, parameters))),
   );
   const found = [
     ...(hidden === 0 ? [] : [hiddenStatements(scene, hidden)]),
@@ -147,10 +148,10 @@ function judge(
   }
   if (outcome.kind !== 'plan') return [];
   return tables.flatMap((table) => {
-    const read = readBy(query, outcome.tree, table);
+    const read = readBy(query, outcome.tree, table, outcome.parameters);
     // For values it reads some, and not all: what is pruned altogether for them may be for want of any sense in them.
     const prunes = outcome.others.some((tree) => {
-      const some = readBy(query, tree, table);
+      const some = readBy(query, tree, table, 0);
       return some > 0 && !isWhole(scene, table, some);
     });
     return isWhole(scene, table, read) && !prunes ? [unpruned(table, query, read)] : [];
@@ -158,8 +159,8 @@ function judge(
 }
 
 /** How many partitions of a table a plan reads. */
-function readBy(query: Query, tree: PlanNode, table: PartitionedTable): number {
-  return countOf(table, scannedRelations(tree, { isOrdered: isOrdered(query), key: table.key }));
+function readBy(query: Query, tree: PlanNode, table: PartitionedTable, parameters: number): number {
+  return countOf(table, scannedRelations(tree, { isOrdered: isOrdered(query), key: table.key, parameters }));
 }
 
 function isWhole(scene: Scene, { leaves }: PartitionedTable, read: number): boolean {
