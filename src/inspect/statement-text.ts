@@ -25,6 +25,9 @@ export function preparable(text: string): string {
   return renumbered(asGrouped(query).replaceAll(TYPED, '($2::$1)'));
 }
 
+const MOST_ITEMS = 20;
+const MOST_LITERALS = 50;
+const LONGEST_ITEM = 2000;
 const LITERAL = /'(?:[^']|'')*'|(?<![\w$.])\d+(?:\.\d+)?/g;
 
 /** An expression of GROUP or ORDER BY that is one of SELECT, too, keeps its literals in print, while those of SELECT become parameters. */
@@ -32,10 +35,16 @@ function asGrouped(text: string): string {
   const items = [...text.matchAll(/\b(?:group|order)\s+by\b/gi)].flatMap(({ index, 0: found }) =>
     listFrom(text, index + found.length),
   );
-  return items.reduce((whole, item) => {
+  return items.slice(0, MOST_ITEMS).reduce((whole, item) => {
     const parts = item.split(LITERAL);
-    // A number alone is a place in the list of SELECT.
-    if (parts.length === 1 || /^\d+$/.test(item)) return whole;
+    // A number alone is a place in the list of SELECT; an expression of many literals is none that rows are put in buckets by.
+    if (
+      parts.length === 1 ||
+      parts.length > MOST_LITERALS ||
+      item.length > LONGEST_ITEM ||
+      /^\d+$/.test(item)
+    )
+      return whole;
     const pattern = parts.map((part) => escaped(part).replaceAll(/\s+/g, '\\s+')).join('\\$\\d+');
     return whole.replaceAll(new RegExp(pattern, 'g'), () => item);
   }, text);

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Check } from '../check.ts';
-import { sqlFix } from '../fix.ts';
+import { type Fix, sqlFix } from '../fix.ts';
 import { relationTree } from '../scope.ts';
 
 interface Row {
@@ -9,6 +9,8 @@ interface Row {
   readonly partitions: readonly string[];
   readonly hasKey: readonly boolean[];
   readonly publications: readonly string[];
+  /** pg_class.relreplident of the table itself. */
+  readonly ofTable: string;
 }
 
 /** Finds published tables of which rows cannot be told apart. */
@@ -60,28 +62,42 @@ Where there is a primary key the fix makes it the identity; where there is none,
              to_jsonb(array_agg(distinct l.qualified)) as partitions,
              to_jsonb((select array_agg(d.has_key order by d.qualified)
                          from (select distinct o.qualified, o.has_key from lacking o where o.root = l.root) d)) as "hasKey",
-             to_jsonb(array_agg(distinct l.pub)) as publications
+             to_jsonb(array_agg(distinct l.pub)) as publications, k.relreplident::text as "ofTable"
         from lacking l join pg_class k on k.oid = l.root
-       group by l.root, l.root_qualified
+       group by l.root, l.root_qualified, k.relreplident
        order by l.root_qualified`.execute(session.db);
     return {
-      found: rows.map(({ table, isPartitioned, partitions, hasKey, publications }) => ({
+      found: rows.map((row) => ({
         severity: 'critical',
-        object: table,
-        message: `UPDATE and DELETE fail on ${describe(table, isPartitioned, partitions)}: published by ${publications.join(', ')}, without a replica identity.`,
-        evidence: { publications, partitions: partitions.slice(0, 10), count: partitions.length },
-        fixes: partitions.map((name, at) =>
-          sqlFix(
-            'repair',
-            `alter table ${name} replica identity ${hasKey[at] === true ? 'default' : 'full'}`,
-          ),
-        ),
+        object: row.table,
+        message: `UPDATE and DELETE fail on ${describe(row)}: published by ${row.publications.join(', ')}, without a replica identity.`,
+        evidence: {
+          publications: row.publications,
+          partitions: row.partitions.slice(0, 10),
+          count: row.partitions.length,
+        },
+        fixes: fixesOf(row),
       })),
     };
   },
 };
 
-function describe(table: string, isPartitioned: boolean, partitions: readonly string[]): string {
+/** The table itself gets the same, which publishes nothing by itself: new partitions get theirs from it, and are compared with it. */
+function fixesOf({ table, isPartitioned, partitions, hasKey, ofTable }: Row): readonly Fix[] {
+  const wanted = hasKey.map((has) => (has ? 'default' : 'full'));
+  const [first] = wanted;
+  const isOne = first !== undefined && wanted.every((one) => one === first);
+  const differs = isPartitioned && isOne && ofTable !== (first === 'full' ? 'f' : 'd');
+  const tables = [
+    ...(differs ? [[table, first] as const] : []),
+    ...partitions.map((name, at) => [name, wanted[at]] as const),
+  ];
+  return tables.map(([name, identity]) =>
+    sqlFix('repair', `alter table ${name} replica identity ${identity}`),
+  );
+}
+
+function describe({ table, isPartitioned, partitions }: Row): string {
   if (!isPartitioned) return table;
   const shown = partitions.slice(0, 3).join(', ');
   return `${partitions.length === 1 ? 'a partition' : `${partitions.length} partitions`} of ${table} (${shown}${partitions.length > 3 ? ', …' : ''})`;
