@@ -19,18 +19,25 @@ function onTerminal(
   typed = '',
 ): string {
   const command = `stty cols ${columns}; ${process.execPath} ${EXECUTABLE} ${words}`;
-  return execFileSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-    encoding: 'utf8',
-    input: typed,
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: {
-      PATH: process.env.PATH,
-      LANG: 'C.UTF-8',
-      TERM: 'xterm',
-      SENSORDB_DATABASE_URL: database.url,
-      ...env,
-    },
-  });
+  try {
+    return execFileSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      encoding: 'utf8',
+      input: typed,
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: {
+        PATH: process.env.PATH,
+        LANG: 'C.UTF-8',
+        TERM: 'xterm',
+        SENSORDB_DATABASE_URL: database.url,
+        ...env,
+      },
+    });
+  } catch (thrown) {
+    // Without it a failure does not tell what stood on the screen.
+    const failed = thrown as Error & { readonly stdout?: string };
+    failed.message += `\n${failed.stdout ?? ''}`;
+    throw failed;
+  }
 }
 
 it('draws tables, pictures and the spinner', () => {
