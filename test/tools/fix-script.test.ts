@@ -400,6 +400,9 @@ describe('inspect --fix-script, of indexes', () => {
 
   const TWINS = `create table d (a int primary key); insert into d select generate_series(1, 20);
       create table r (id bigint, a int references d, at timestamptz not null)`;
+  const MONTHS = `${TWINS} partition by range (at);
+      create table r_2026_01 partition of r for values from ('2026-01-01') to ('2026-02-01');
+      create table r_2026_02 partition of r for values from ('2026-02-01') to ('2026-03-01');`;
   const FILLED = `insert into r select n, 1 + n % 20, timestamptz '2026-01-02' + interval '2 days' * (n % 20) from generate_series(1, 20000) n;
       analyze`;
 
@@ -414,9 +417,7 @@ describe('inspect --fix-script, of indexes', () => {
   });
 
   it('leaves to repair which of two alike is attached, and drops the younger the next time', async () => {
-    await indexed.sql.unsafe(`${TWINS} partition by range (at);
-      create table r_2026_01 partition of r for values from ('2026-01-01') to ('2026-02-01');
-      create table r_2026_02 partition of r for values from ('2026-02-01') to ('2026-03-01');
+    await indexed.sql.unsafe(`${MONTHS}
       create index z_older on r_2026_01 (a); create index a_younger on r_2026_01 (a);
       create index of_table on only r (a); ${FILLED}`);
     const checks = 'index_missing_on_leaf,index_duplicate';
@@ -425,9 +426,7 @@ describe('inspect --fix-script, of indexes', () => {
   });
 
   it('does nothing to the indexes of a table that it attaches', async () => {
-    await indexed.sql.unsafe(`${TWINS} partition by range (at);
-      create table r_2026_01 partition of r for values from ('2026-01-01') to ('2026-02-01');
-      create table r_2026_02 partition of r for values from ('2026-02-01') to ('2026-03-01');
+    await indexed.sql.unsafe(`${MONTHS}
       ${FILLED};
       create index z_older on r_2026_01 (id); create index a_younger on r_2026_01 (id);
       alter table r detach partition r_2026_01;
