@@ -16,7 +16,7 @@ export interface OddLeaves {
 export const LEAST_ROW = 3;
 
 /** Finds the partitions whose interval no row of at least so many has; null where there is no such row, or none is odd; pure. */
-export function oddLeavesOf(table: TimeTable, least: number = LEAST_ROW): OddLeaves | null {
+export function oddLeavesOf(table: TimeTable, least: number): OddLeaves | null {
   const rows = rowsOf(table.leaves.filter(({ range }) => isBounded(range)));
   const regular = rows.filter(({ interval, leaves }) => interval !== null && leaves.length >= least);
   const intervals = INTERVALS.filter((one) => regular.some(({ interval }) => interval === one));

@@ -32,9 +32,9 @@ keep the partition that they belong into from being made: ATTACH refuses it, and
 The rows are counted up to 100,001, which needs SELECT on DEFAULT; of more only those are judged. Rows before the year 2000 or more
 than ten years ahead, infinite times, and no time at all are told apart, for no partition should exist for them: they come from clocks
 that were never set, and a drain of its own moves them into an ordinary table, which takes them out of this one: a script of fixes runs
-that only with consent. Rows that lie beyond more than a year in which there
-is no partition and no other row may be of a wrong clock, or a backfill: those the fix leaves where they are, and the finding names
-both commands. Shorter holes are filled with partitions, but for those that a detached partition fills again.
+that only with consent. Rows that lie beyond more than a year in which there is no partition and no other row may be of a wrong clock,
+or a backfill: those the fix leaves where they are, and the finding names both commands. Shorter holes are filled with partitions, but
+for those that a detached partition fills again.
 DEFAULT partitions of lists are left alone: rows are at home there.`,
   thresholds: {},
   opens: true,
